@@ -1,0 +1,226 @@
+"""The wire types of both doors: what a fine-tune asks for and what it answers.
+
+Every field carries its range, unit and help text, because the API documentation and the dashboard's
+forms are drawn from these models. Unknown fields are refused by name.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from core import config
+
+ReplayStrategy = Literal["stream", "balanced", "random", "none"]
+Optimizer = Literal["SGD", "AdamW", "Adam"]
+Promotion = Literal["no_regression", "proven_gain", "manual"]
+Verdict = Literal["pass", "fail", "not_enough_evidence"]
+RunStatus = Literal[
+    "queued", "preparing", "training", "evaluating", "succeeded", "failed", "cancelled", "interrupted"
+]
+Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|\d+(,\d+)*)$")]
+ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+MAX_IMAGES = 10_000
+MAX_DETECTIONS = 1_000
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, str_max_length=4_096)
+
+    @field_validator("*")
+    @classmethod
+    def _no_nul(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("the character U+0000 cannot be stored")
+        return value
+
+
+class Box(_Wire):
+    """Corners of a box in absolute pixels of the EXIF-upright image, origin top left.
+
+    Order and image bounds are checked at intake, so that one wrong box puts its image aside, not the batch.
+    """
+
+    x_min: float = Field(description="Left edge, pixels.")
+    y_min: float = Field(description="Top edge, pixels.")
+    x_max: float = Field(description="Right edge, pixels; greater than x_min.")
+    y_max: float = Field(description="Bottom edge, pixels; greater than y_min.")
+
+    @property
+    def xyxy(self) -> tuple[float, float, float, float]:
+        """`(x_min, y_min, x_max, y_max)` in pixels."""
+        return self.x_min, self.y_min, self.x_max, self.y_max
+
+
+class Detection(_Wire):
+    """One box with a class, named by id or by name."""
+
+    box: Box
+    class_id: int | None = Field(None, ge=0, description="Position in the class map of the live model.")
+    class_name: ShortText | None = Field(None, description="Class name, in place of class_id.")
+
+    @model_validator(mode="after")
+    def _one_class(self) -> Self:
+        if (self.class_id is None) == (self.class_name is None):
+            raise ValueError("give either class_id or class_name, and not both")
+        return self
+
+
+class FeedbackImage(_Wire):
+    """One image with every object that should have been found in it."""
+
+    image_url: str = Field(min_length=1, max_length=2_048, description="http(s) address of the image.")
+    detections: list[Detection] = Field(
+        max_length=MAX_DETECTIONS,
+        description="All objects of the image; an empty list is a false alarm to unlearn.",
+    )
+    sample_id: ShortText | None = Field(None, description="The caller's own name of the image.")
+    group: ShortText | None = Field(
+        None, description="Transformer or inspection id; images of one group are never split between sides."
+    )
+
+
+class Hyperparameters(_Wire):
+    """How a fine-tune learns; each is honoured to the letter."""
+
+    epochs: int = Field(
+        config.DEFAULT_EPOCHS, ge=1, le=1_000, description="Passes over the mixed training set."
+    )
+    batch_size: int = Field(config.DEFAULT_BATCH_SIZE, ge=1, le=512, description="Images per optimizer step.")
+    image_size: int = Field(
+        config.DEFAULT_IMAGE_SIZE,
+        ge=64,
+        le=2_048,
+        multiple_of=32,
+        description="Longer side of the training image, in pixels; a multiple of 32.",
+    )
+    learning_rate: float = Field(
+        config.DEFAULT_LEARNING_RATE, gt=0, le=1, description="Peak learning rate; 0.0001 to 0.001 is usual."
+    )
+    weight_decay: float = Field(
+        config.DEFAULT_WEIGHT_DECAY, ge=0, le=1, description="L2 penalty on the weights."
+    )
+    momentum: float = Field(
+        config.DEFAULT_MOMENTUM, ge=0, lt=1, description="SGD momentum, or beta 1 of Adam and AdamW."
+    )
+    freeze: int = Field(
+        config.DEFAULT_FREEZE,
+        ge=0,
+        le=100,
+        description="Leading modules of the model that stay as they are; 10 is the backbone of YOLOv8.",
+    )
+    train_replay: int = Field(
+        config.DEFAULT_TRAIN_REPLAY,
+        ge=0,
+        le=100_000,
+        description="Images of the replay pool mixed into each epoch, against forgetting.",
+    )
+    replay_strategy: ReplayStrategy = Field(
+        "stream",
+        description="How replay is drawn: stream goes through the whole pool from epoch to epoch; balanced "
+        "prefers rare classes; random draws once; none takes nothing.",
+    )
+    optimizer: Optimizer = Field("AdamW", description="Optimizer; always set, never guessed.")
+    patience: int = Field(
+        0, ge=0, le=1_000, description="Epochs without a better tune score before training ends; 0 is never."
+    )
+    time_budget_s: float | None = Field(
+        None, gt=0, le=604_800, description="Seconds after which training ends with the best epoch so far."
+    )
+    blend: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the new weights in the candidate; the rest is the champion's. 1 is none.",
+    )
+    seed: int = Field(config.DEFAULT_SEED, ge=0, le=2**31 - 1, description="Seed of every random choice.")
+    device: Device | None = Field(
+        None, description="auto, cpu, a GPU such as 0, or several such as 0,1; empty is the host's default."
+    )
+
+
+class FineTuneRequest(Hyperparameters):
+    """Body of `POST /api/finetune`, and the argument of `core.trainer.run_finetune`."""
+
+    images: list[FeedbackImage] = Field(
+        min_length=1, max_length=MAX_IMAGES, description="The feedback batch, one entry per image."
+    )
+    promotion: Promotion = Field(
+        "no_regression",
+        description="When the candidate is published: no_regression unless it is worse on the base test set; "
+        "proven_gain only when the gain is proven; manual never by itself.",
+    )
+    note: str | None = Field(None, max_length=2_000, description="A remark kept with the batch.")
+    dry_run: bool = Field(
+        False, description="Answer with the dataset's composition and warnings; start nothing."
+    )
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The hyperparameters alone."""
+        return Hyperparameters(**self.model_dump(include=set(Hyperparameters.model_fields)))
+
+
+class QuarantinedImage(BaseModel):
+    """An image that was put aside, why, and what would make it usable."""
+
+    index: int = Field(description="Position in `images`, from 0.")
+    image_url: str = Field(description="The address as posted, without its query string.")
+    sample_id: str | None = None
+    code: str = Field(description="Stable reason code.")
+    detail: str = Field(description="What is wrong, with the numbers.")
+    repair: str = Field(description="What to do about it.")
+
+
+class FineTuneSummary(BaseModel):
+    """Answer of `POST /api/finetune` and of `core.trainer.run_finetune`."""
+
+    run_id: str
+    weights_path: str = Field(description="The published weights: what is live after this run.")
+    metrics: dict[str, float] = Field(
+        description="The candidate on the base test set, under the Ultralytics keys, plus fitness."
+    )
+    champion_metrics: dict[str, float] = Field(description="The champion of before on the same images.")
+    log_path: str
+    dataset_size: int = Field(description="Images of one epoch: feedback plus replay.")
+    feedback_samples: int
+    replay_samples: int = Field(description="Replay images of one epoch.")
+    holdout_samples: int = Field(description="Images of this batch kept for judging, for good.")
+    hyperparameters: Hyperparameters
+    verdict: Verdict
+    verdict_reason: str
+    promoted: bool
+    checkpoint_id: str = Field(description="The candidate this run produced.")
+    champion_id: str = Field(description="The champion after this run.")
+    dataset_digest: str
+    quarantined: list[QuarantinedImage]
+
+
+class DatasetPreview(BaseModel):
+    """Answer of a dry run: what would be learned from, and what to mind."""
+
+    dry_run: Literal[True] = True
+    feedback_samples: int
+    replay_samples: int
+    dataset_size: int
+    boxes_per_class: dict[str, int] = Field(description="Feedback boxes per class name, as posted.")
+    base_images: int
+    base_boxes_per_class: dict[str, int]
+    warnings: list[str]
+    hyperparameters: Hyperparameters
+
+
+class RunView(BaseModel):
+    """One run as the API and the dashboard show it."""
+
+    id: str
+    status: RunStatus
+    source: str
+    actor: str
+    note: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    queue_position: int | None = Field(description="0 is next; empty unless the run is queued.")
+    summary: FineTuneSummary | None
+    error: dict[str, Any] | None
