@@ -1,0 +1,45 @@
+"""What is remembered: the database, the image store, and the settings that say where they are."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from core.config import Settings, get_settings
+from core.store.blobs import Blobs
+from core.store.database import Database
+
+
+@dataclass(frozen=True)
+class Store:
+    """One process' hold on all state; close it, or use it in a `with` block."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+
+    @classmethod
+    def open(cls, settings: Settings | None = None) -> Self:
+        """Make the folders, migrate the database, and connect.
+
+        Args:
+            settings: Those of the process when left out.
+        """
+        settings = (settings or get_settings()).create_folders()
+        database = Database(settings.database)
+        database.migrate(settings.data_dir)
+        return cls(settings, database, Blobs(settings.blobs, settings.data_dir / "blob_cache"))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+__all__ = ["Store"]

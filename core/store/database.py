@@ -1,0 +1,91 @@
+"""One engine, two kinds of transaction, and migrations that run by themselves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from filelock import FileLock
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_TIMEOUT_MS = 30_000
+# Any number no other program uses as an advisory lock in the same database: "TMS" in ASCII.
+_POSTGRES_MIGRATION_LOCK = 0x544D53
+
+
+class Database:
+    """Opens sessions on SQLite or PostgreSQL.
+
+    SQLite runs in WAL mode. A writing transaction takes the write lock when it begins, because one that
+    first reads and then writes would otherwise fail, without waiting, when another writer came between.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily to a SQLAlchemy URL."""
+        # Parameters hold image addresses, whose query strings may be secrets: they stay out of error texts.
+        self.engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        self._writer = self.engine.execution_options(tms_writes=True)
+        if self.is_sqlite:
+            _prepare_sqlite(self.engine)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; its objects stay usable after it closed."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session that commits at the end of the block, or changes nothing if the block raises."""
+        with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self, lock_folder: Path) -> None:
+        """Bring the tables to the newest version; safe when several processes start at once."""
+        with self._migration_lock(lock_folder), self.engine.connect() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+
+    @contextmanager
+    def _migration_lock(self, folder: Path) -> Iterator[None]:
+        if self.is_sqlite:
+            with FileLock(folder / "migration.lock"):
+                yield
+            return
+        with self.engine.connect() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_POSTGRES_MIGRATION_LOCK)))
+            yield
+            connection.execute(sa.select(sa.func.pg_advisory_unlock(_POSTGRES_MIGRATION_LOCK)))
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        # With None the sqlite3 module starts no transaction by itself, so that BEGIN below is the only one.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("tms_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
