@@ -93,6 +93,7 @@ class Sample(Base):
         _one_of("status", SAMPLE_STATUSES),
         Index("sample_by_status", "status", "id"),
         Index("sample_by_content", "blob_sha256"),
+        Index("sample_by_group", "group"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
