@@ -1,0 +1,104 @@
+"""Checks posted detections against the class map and the image, and brings them into the stored form."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypedDict
+
+from core.feedback.reasons import Refusal
+from core.schemas import Box, Detection
+
+# What rounding and drawing on a scaled canvas cost; more is a mistake that clipping would hide.
+MAX_OVERHANG_PX = 2.0
+MIN_SIDE_PX = 1.0
+
+
+class StoredDetection(TypedDict):
+    """A checked detection as kept in a correction: `xyxy` in pixels of the upright image."""
+
+    xyxy: list[float]
+    class_id: int
+
+
+class _Fault(NamedTuple):
+    code: str
+    sentence: str
+
+
+def check_unseen(posted: Sequence[Detection], class_names: Sequence[str]) -> None:
+    """Check what can be checked before the image is fetched: corner order and classes.
+
+    Raises:
+        Refusal: `box_inverted` or `class_unknown`, naming every fault.
+    """
+    _refuse_any(posted, lambda detection: _unseen(detection, class_names))
+
+
+def fit(
+    posted: Sequence[Detection], class_names: Sequence[str], width_px: int, height_px: int
+) -> list[StoredDetection]:
+    """Clip boxes that overhang a little, refuse those that overhang more.
+
+    Args:
+        posted: Detections that passed `check_unseen`.
+        class_names: The live model's class map; ids are positions.
+        width_px: Width of the upright image.
+        height_px: Height of the upright image.
+
+    Raises:
+        Refusal: `box_outside` or `box_too_small`, naming every fault with its numbers.
+    """
+    _refuse_any(posted, lambda detection: _misfits(detection.box, width_px, height_px))
+    return [
+        {"xyxy": list(_clipped(one.box, width_px, height_px)), "class_id": _class_id(one, class_names)}
+        for one in posted
+    ]
+
+
+def _refuse_any(posted: Sequence[Detection], faults_of: Callable[[Detection], Iterator[_Fault]]) -> None:
+    found = [(number, fault) for number, one in enumerate(posted, 1) for fault in faults_of(one)]
+    if found:
+        detail = " ".join(f"Box {number}: {fault.sentence}." for number, fault in found)
+        raise Refusal(found[0][1].code, detail)
+
+
+def _unseen(detection: Detection, class_names: Sequence[str]) -> Iterator[_Fault]:
+    x_min, y_min, x_max, y_max = detection.box.xyxy
+    if x_max <= x_min:
+        yield _Fault("box_inverted", f"x_max {x_max:g} is not above x_min {x_min:g}")
+    if y_max <= y_min:
+        yield _Fault("box_inverted", f"y_max {y_max:g} is not above y_min {y_min:g}")
+    if not _is_known(detection, class_names):
+        given = detection.class_name if detection.class_id is None else detection.class_id
+        known = ", ".join(f"{class_id} {name}" for class_id, name in enumerate(class_names))
+        yield _Fault("class_unknown", f"class {given} is not one of {known}")
+
+
+def _is_known(detection: Detection, class_names: Sequence[str]) -> bool:
+    if detection.class_id is None:
+        return detection.class_name in class_names
+    return detection.class_id < len(class_names)
+
+
+def _class_id(detection: Detection, class_names: Sequence[str]) -> int:
+    if detection.class_id is not None:
+        return detection.class_id
+    return list(class_names).index(detection.class_name or "")
+
+
+def _misfits(box: Box, width_px: int, height_px: int) -> Iterator[_Fault]:
+    x_min, y_min, x_max, y_max = box.xyxy
+    left, top, right, bottom = _clipped(box, width_px, height_px)
+    overhang_px = max(-x_min, -y_min, x_max - width_px, y_max - height_px)
+    if overhang_px > MAX_OVERHANG_PX:
+        numbers = f"({x_min:g}, {y_min:g}, {x_max:g}, {y_max:g})"
+        image = f"the image of {width_px} x {height_px} px"
+        yield _Fault("box_outside", f"{numbers} leaves {image} by {overhang_px:g} px")
+    elif min(right - left, bottom - top) < MIN_SIDE_PX:
+        yield _Fault(
+            "box_too_small",
+            f"{right - left:g} x {bottom - top:g} px are left of it within the image, less than 1 px a side",
+        )
+
+
+def _clipped(box: Box, width_px: int, height_px: int) -> tuple[float, float, float, float]:
+    x_min, y_min, x_max, y_max = box.xyxy
+    return max(x_min, 0.0), max(y_min, 0.0), min(x_max, float(width_px)), min(y_max, float(height_px))
