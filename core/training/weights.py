@@ -1,0 +1,68 @@
+"""Reading and writing weights files."""
+
+import hashlib
+import os
+import pickle
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from core.errors import BaselineUnreadable, disk_full_named
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_model(path: Path) -> Any:
+    """The detection model of a checkpoint, fp32, on the CPU, in eval mode.
+
+    Raises:
+        BaselineUnreadable: If the file is no YOLO detection checkpoint.
+    """
+    from ultralytics.nn.tasks import DetectionModel, load_checkpoint
+
+    try:
+        model, _ = load_checkpoint(str(path))
+    except (OSError, RuntimeError, TypeError, KeyError, EOFError, AttributeError, ImportError,
+            pickle.UnpicklingError) as error:  # fmt: skip
+        raise BaselineUnreadable(f"{path} cannot be loaded as YOLO weights: {error}") from error
+    if not isinstance(model, DetectionModel):
+        raise BaselineUnreadable(f"{path} holds a {type(model).__name__}, not a YOLO detection model.")
+    return model
+
+
+def class_names_of(model: Any) -> tuple[str, ...]:
+    """The model's class names; ids are positions."""
+    return tuple(str(model.names[class_id]) for class_id in sorted(model.names))
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Write a model as a checkpoint that plain Ultralytics loads, whole or not at all.
+
+    The weights stay fp32: Ultralytics' own fp16 would lose what blending and judging need.
+
+    Raises:
+        DiskFull: If there is no space; nothing is left at `path`.
+    """
+    import torch
+    from ultralytics import __version__
+
+    checkpoint = {
+        "model": model,
+        "train_args": dict(model.args) if isinstance(model.args, dict) else vars(model.args),
+        "date": datetime.now(UTC).isoformat(),
+        "version": __version__,
+        "license": "AGPL-3.0",
+    }
+    partial = path.with_suffix(".partial")
+    try:
+        with disk_full_named("the candidate's weights"), partial.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,30 @@
+"""Small real YOLO weights for tests that train, judge or publish."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.config import Settings
+from core.training.isolation import isolate
+from tests.factories import CLASS_NAMES
+
+# A tenth of YOLOv8n's width: the same modules, so `freeze=10` is still the backbone.
+_TINY = {"n": [0.33, 0.05, 1024]}
+
+
+def write_tiny_weights(path: Path, settings: Settings, class_names: Sequence[str] = CLASS_NAMES) -> Path:
+    """Write an untrained YOLOv8 of about 0.2 million parameters as plain Ultralytics weights."""
+    isolate(settings)
+    import torch
+    from ultralytics.cfg import get_cfg
+    from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+
+    from core.training.weights import save_model
+
+    torch.manual_seed(0)
+    architecture = {**yaml_model_load("yolov8n.yaml"), "scales": _TINY}
+    model = DetectionModel(architecture, nc=len(class_names), verbose=False)
+    model.names = dict(enumerate(class_names))
+    model.args = vars(get_cfg())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(model, path)
+    return path
