@@ -1,0 +1,65 @@
+"""What a run came to, for the caller who waits and for `last_metrics.json`."""
+
+from typing import Any
+
+from core.dataset.revision import DatasetRevision
+from core.evaluation.gate import Decision
+from core.feedback import intake
+from core.registry import checkpoints, publish
+from core.schemas import FineTuneSummary, Hyperparameters
+from core.store import Store
+from core.store.tables import Run
+
+
+def of_run(store: Store, run: Run, decision: Decision, *, promoted: bool) -> FineTuneSummary:
+    """Put a judged run's answer together.
+
+    Args:
+        store: Where its parts are kept.
+        run: With parent, candidate and dataset.
+        decision: What the gate said.
+        promoted: Whether the candidate is live now.
+    """
+    parent_id, candidate_id = run.parent_id or "", run.checkpoint_id or ""
+    frozen = DatasetRevision.load(store.settings.dataset_folder(run.id))
+    samples = intake.approved_samples(store, run.batch_id)
+    live = publish.champion(store)
+    return FineTuneSummary(
+        run_id=run.id,
+        weights_path=str(publish.published_path(store)),
+        metrics=checkpoints.score_of(store, run.id, candidate_id, frozen.test.name).metrics,
+        champion_metrics=checkpoints.score_of(store, run.id, parent_id, frozen.test.name).metrics,
+        log_path=str(store.settings.log_path(run.id)),
+        dataset_size=len(frozen.feedback) + frozen.replay_per_epoch,
+        feedback_samples=len(frozen.feedback),
+        replay_samples=frozen.replay_per_epoch,
+        holdout_samples=sum(sample.is_holdout for sample in samples),
+        hyperparameters=hyperparameters_of(run),
+        verdict=decision.verdict,
+        verdict_reason=_reason(decision, promoted),
+        promoted=promoted,
+        checkpoint_id=candidate_id,
+        champion_id=live.id if live else parent_id,
+        dataset_digest=frozen.digest,
+        quarantined=intake.quarantined(store, run.batch_id),
+    )
+
+
+def _reason(decision: Decision, promoted: bool) -> str:
+    if decision.publishes and not promoted:
+        return f"{decision.reason} It was held, because another checkpoint became champion in the meantime."
+    return decision.reason
+
+
+def hyperparameters_of(run: Run) -> Hyperparameters:
+    """The hyperparameters a run was asked to use."""
+    return Hyperparameters(**{name: run.request[name] for name in Hyperparameters.model_fields})
+
+
+def last_metrics(summary: FineTuneSummary) -> dict[str, Any]:
+    """The content of `last_metrics.json`: the summary, its hyperparameters under `hyperparams` too.
+
+    Readers of the replaced service look for that key.
+    """
+    content = summary.model_dump(mode="json")
+    return {**content, "hyperparams": content["hyperparameters"]}
