@@ -37,6 +37,10 @@ NEXT: dict[RunStatus, frozenset[RunStatus]] = {
 }
 
 
+PYTHON = "python"
+"""Source of the batches that `run_finetune` works on in its own process, without a worker."""
+
+
 class IllegalTransition(TmsError):
     """A run was told to go where its state does not lead."""
 
@@ -189,6 +193,13 @@ def count_by_status(store: Store) -> dict[RunStatus, int]:
     with store.database.read() as session:
         found: dict[str, int] = dict(session.execute(query).all())
     return {status: found.get(status, 0) for status in get_args(RunStatus)}
+
+
+def need_worker(store: Store) -> bool:
+    """Whether a run that was handed in has not ended; `run_finetune` works on its own by itself."""
+    query = _runs_with_batch().where(Run.status.not_in(ENDED), Batch.source != PYTHON).limit(1)
+    with store.database.read() as session:
+        return session.execute(query).first() is not None
 
 
 def _runs_with_batch() -> sa.Select[Run, Batch]:

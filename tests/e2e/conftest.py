@@ -1,0 +1,69 @@
+"""A small product of one's own: tiny weights, a base set, and feedback served over loopback."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pytest_httpserver import HTTPServer
+
+from core.config import Settings
+from core.schemas import FineTuneRequest
+from core.store import Store
+from core.store.tables import Worker
+from tests.factories import detection, image, make_settings, request, thermal_file, write_base_set
+from tests.weights import write_tiny_weights
+
+MakeRequest = Callable[..., FineTuneRequest]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process trains, so that two do not fight for the cores."""
+    for item in items:
+        if "tests/e2e" in item.path.as_posix():
+            item.add_marker(pytest.mark.xdist_group("training"))
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def product(tmp_path: Path, httpserver: HTTPServer) -> Iterator[Settings]:
+    """Settings of a product with tiny weights and a base set; its workers are ended with the test."""
+    settings = make_settings(
+        tmp_path,
+        image_hosts=f"localhost:{httpserver.port}",
+        device="cpu",
+        worker_autostart=True,
+        fetch_deadline_s=10.0,
+    )
+    write_tiny_weights(settings.pretrained_weights, settings.create_folders())
+    write_base_set(settings.annotated_dataset_root)
+    yield settings
+    end_workers(settings)
+
+
+def end_workers(settings: Settings) -> None:
+    """Kill every worker of the product that still lives, and what it started."""
+    with Store.open(settings) as store, store.database.read() as session:
+        pids = [worker.pid for worker in session.query(Worker)]
+    for pid in filter(psutil.pid_exists, pids):
+        worker = psutil.Process(pid)
+        for process in [*worker.children(recursive=True), worker]:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def feedback(httpserver: HTTPServer) -> MakeRequest:
+    """Makes a request over `count` images that the test serves itself; two epochs unless asked otherwise."""
+
+    def make(count: int = 3, **changes: object) -> FineTuneRequest:
+        urls = [httpserver.url_for(f"/{number}.png") for number in range(count)]
+        for number in range(count):
+            content = thermal_file(seed=7_000 + number)
+            httpserver.expect_request(f"/{number}.png").respond_with_data(content, content_type="image/png")
+        images = [image(url, detection((8, 8, 40, 40), number % 3)) for number, url in enumerate(urls)]
+        asked = {"epochs": 2, "batch_size": 2, "image_size": 64, "train_replay": 2, "freeze": 0} | changes
+        return request(*images, **asked)
+
+    return make
