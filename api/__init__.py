@@ -1,0 +1,1 @@
+"""The HTTP door: a thin layer over `core` for feeds and programs."""
