@@ -1,0 +1,144 @@
+"""What stands around every screen: who may look, the open store, the navigation, and the live sidebar."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NoReturn
+
+import streamlit as st
+
+from core.errors import InsecureBinding, TmsError
+from core.jobs.service import ensure_worker
+from core.store import Store
+from pages._ui import sidebar
+from pages._ui.notes import problem
+from pages._ui.words import plain
+
+_SCREENS = Path(__file__).resolve().parent.parent
+_ICON = Path(__file__).with_name("icon.svg")
+_WORKER_CHECK_S = 60
+
+
+def open_house() -> st.Page:
+    """Check the viewer, draw the frame, and return the screen that was asked for."""
+    st.session_state["house_is_open"] = True
+    screen = st.navigation(_screens(), position="sidebar" if _may_look() else "hidden")
+    st.set_page_config(page_title="TMS fine-tune", page_icon=_ICON, layout="wide")
+    st.logo(_ICON, size="large")
+    _check_viewer()
+    with st.sidebar:
+        sidebar.draw(_opened())
+        _sign_out()
+    return screen
+
+
+def require() -> Store:
+    """First line of each screen: stop here unless the viewer may see it, else return the open store.
+
+    On a cold server Streamlit runs a screen that was reached by its address without `app.py`; then the
+    navigation is declared here and the run starts over, through `app.py`.
+    """
+    if "house_is_open" not in st.session_state:
+        st.session_state["house_is_open"] = True
+        st.navigation(_screens(), position="hidden")
+        st.rerun()
+    _check_viewer()
+    return _opened()
+
+
+def actor() -> str:
+    """Who is at the screen: the e-mail address they signed in with, else `local`."""
+    return str(st.user.get("email") or st.user.get("sub") or "local")
+
+
+def timezone() -> str | None:
+    """IANA name of the viewer's time zone, as the browser told it."""
+    return st.context.timezone
+
+
+def _screens() -> list[st.Page]:
+    # An icon given as `icon` becomes the tab's icon too, and the browser would fetch that from Google.
+    return [
+        st.Page(
+            _SCREENS / "overview.py",
+            title=":material/dashboard: Overview",
+            default=True,
+            help="What is live, what runs, what waits, and how the host is.",
+        ),
+        st.Page(
+            _SCREENS / "runs.py",
+            title=":material/model_training: Runs",
+            help="Every fine-tune: its curves while it learns, its verdict when it ended.",
+        ),
+    ]
+
+
+def _check_viewer() -> None:
+    if not _may_look():
+        if _has_sign_in():
+            _ask_to_sign_in()
+        _refuse_binding()
+
+
+def _may_look() -> bool:
+    return bool(st.user.is_logged_in) if _has_sign_in() else _serves_loopback_only()
+
+
+def _has_sign_in() -> bool:
+    # Streamlit sets it, signed in or not, as soon as [auth] is configured.
+    return "is_logged_in" in st.user
+
+
+def _serves_loopback_only() -> bool:
+    address = str(st.get_option("server.address") or "")
+    if address == "localhost":
+        return True
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_binding() -> NoReturn:
+    address = st.get_option("server.address") or "every address of this host"
+    refusal = InsecureBinding(
+        f"The dashboard listens on {address}, where others can reach it, and no sign-in is configured. "
+        "Start it with --server.address=127.0.0.1, or configure an OpenID Connect provider under [auth] "
+        "in .streamlit/secrets.toml."
+    )
+    problem(refusal.as_dict() | {"title": "Refusing to serve this address without sign-in"})
+    st.stop()
+
+
+def _ask_to_sign_in() -> NoReturn:
+    st.title("Fine-tune loop for thermal faults")
+    st.write("Sign in to see what the detector learns.")
+    st.button("Sign in", type="primary", icon=":material/login:", on_click=st.login)
+    st.stop()
+
+
+def _sign_out() -> None:
+    if _has_sign_in():
+        st.caption(f"Signed in as {plain(actor())}")
+        st.button("Sign out", icon=":material/logout:", on_click=st.logout)
+
+
+def _opened() -> Store:
+    try:
+        store = _store()
+        _keep_a_worker(store)
+    except TmsError as error:
+        problem(error.as_dict())
+        st.stop()
+    return store
+
+
+@st.cache_resource(show_spinner=False, on_release=Store.close)
+def _store() -> Store:
+    return Store.open()
+
+
+@st.cache_resource(show_spinner=False, ttl=_WORKER_CHECK_S)
+def _keep_a_worker(_store: Store) -> bool:
+    """Start a local worker if none is alive; asked once a minute for the whole server, not once a viewer."""
+    ensure_worker(_store)
+    return True

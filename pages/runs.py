@@ -1,0 +1,22 @@
+"""Runs: every fine-tune; `?run=<id>` opens one."""
+
+import streamlit as st
+
+from core.errors import NotFound
+from core.store.runs import get_run
+from pages._ui import frame, run_list, run_view
+from pages._ui.notes import problem
+
+store = frame.require()
+
+run_id = st.query_params.get("run")
+if run_id is None:
+    st.title("Runs", anchor=False)
+    run_list.draw(store)
+    st.stop()
+
+st.page_link("pages/runs.py", label="All runs", icon=":material/arrow_back:")
+try:
+    run_view.draw(store, get_run(store, run_id))
+except NotFound as error:
+    problem(error.as_dict())

@@ -1,0 +1,135 @@
+"""The real product as processes of its own on a temporary home, and a browser to look at it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+from playwright.sync_api import Browser, sync_playwright
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from core.config import CHECKOUT
+
+_CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_PATIENCE = Retry(total=240, connect=240, read=0, backoff_factor=0.2, backoff_max=0.25)
+
+
+def chromium_path() -> str | None:
+    """The browser that tests drive: `TMS_TEST_CHROMIUM`, else one that the system has."""
+    named = os.environ.get("TMS_TEST_CHROMIUM")
+    return named or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A headless Chromium with a profile of its own."""
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium_path(), args=_CHROMIUM)
+        yield opened
+        opened.close()
+
+
+@dataclass(frozen=True)
+class Product:
+    """A running dashboard, with its API if it has one.
+
+    Attributes:
+        home: Root of its state.
+        url: Where the dashboard answers.
+    """
+
+    home: Path
+    url: str
+
+
+@contextmanager
+def dashboard(home: Path, **settings: str) -> Iterator[Product]:
+    """The dashboard alone; no worker takes what is queued."""
+    with _product(home, {"TMS_WORKER_AUTOSTART": "0"} | settings, with_api=False) as running:
+        yield running
+
+
+@contextmanager
+def whole_product(home: Path, **settings: str) -> Iterator[Product]:
+    """Dashboard and API, as `make run` starts them; they start a worker when one is needed."""
+    with _product(home, settings, with_api=True) as running:
+        yield running
+
+
+@contextmanager
+def _product(home: Path, settings: dict[str, str], *, with_api: bool) -> Iterator[Product]:
+    port, api_port = _free_port(), _free_port()
+    environment = clean_environment() | {"TMS_HOME": str(home), "TMS_API_PORT": str(api_port)} | settings
+    dashboard_command = ["-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    with ExitStack() as stack:
+        stack.callback(_end_all_of, home)
+        if with_api:
+            stack.enter_context(_server(["-m", "api.app"], environment, home / "api.out"))
+            _wait_for(f"http://127.0.0.1:{api_port}/health")
+        stack.enter_context(_server(dashboard_command, environment, home / "dashboard.out"))
+        _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+        yield Product(home, f"http://127.0.0.1:{port}")
+
+
+def clean_environment() -> dict[str, str]:
+    """This process' environment without settings of the product."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TMS_")}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _server(arguments: list[str], environment: dict[str, str], output: Path) -> Iterator[None]:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=CHECKOUT, env=environment, stdout=log, stderr=log
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait_for(url: str) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("http://", HTTPAdapter(max_retries=_PATIENCE))
+        session.get(url, timeout=30).raise_for_status()
+
+
+def _end_all_of(home: Path) -> None:
+    """End the detached worker and its runner, which nobody else would."""
+    left = [process for process in psutil.process_iter() if _home_of(process) == str(home)]
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=30)
+
+
+def _home_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("TMS_HOME")
+    except psutil.Error:
+        return None

@@ -1,0 +1,77 @@
+"""The whole product in a browser: one click starts a real fine-tune, which is watched to its verdict."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.config import CHECKOUT, Settings
+from core.store import Store, runs
+from tests.ui.looking_glass import Watch
+from tests.ui.product import Product, whole_product
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+WAIT_MS = 30_000
+RUN_MS = 280_000
+
+# The demo as shipped takes minutes to teach; the flow is the same on a smaller one.
+_PREPARE = """
+from core.config import get_settings
+from core.demo.base_set import write_base_set
+from core.demo.baseline import train_baseline
+from core.demo.feedback import write_feedback
+from core.training.isolation import isolate
+
+demo = get_settings().create_folders().demo_dir
+isolate(get_settings())
+write_feedback(demo / "feedback")
+write_base_set(demo / "base_set", train=24, valid=6, test=12)
+train_baseline(demo / "base_set", demo / "baseline.pt", epochs=1, image_size=128, on_progress=lambda *_: None)
+"""
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    home = tmp_path_factory.mktemp("flow")
+    environment = os.environ | {"TMS_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", _PREPARE], cwd=CHECKOUT, env=environment, check=True)
+    with whole_product(home) as running:
+        yield running
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Page:
+    return chromium.new_page(viewport={"width": 1440, "height": 900})
+
+
+@pytest.mark.timeout(600)
+def test_demo_fine_tune_is_started_watched_and_judged(page: Page, product: Product) -> None:
+    watch = Watch.on(page)
+    page.goto(product.url)
+    page.get_by_role("button", name="Start a demo fine-tune").click(timeout=WAIT_MS)
+    page.wait_for_url("**/runs?run=*", timeout=WAIT_MS)
+    assert page.url.endswith(_only_run(product.home))
+
+    expect(page.get_by_role("img", name="Training loss by step")).to_be_visible(timeout=RUN_MS)
+    expect(page.get_by_text("Epoch", exact=True)).to_be_visible()
+
+    expect(page.get_by_role("heading", name="Old against new")).to_be_visible(timeout=RUN_MS)
+    verdict = page.get_by_test_id("stAlert")
+    expect(verdict).to_contain_text("base test images")
+    expect(page.get_by_role("row", name="mAP50-95").first).to_be_visible()
+    expect(page.get_by_role("row", name="Feedback that it learned from 12")).to_be_visible()
+
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Overview").click()
+    expect(page.get_by_text("is live since")).to_be_visible(timeout=WAIT_MS)
+    assert watch.errors == []
+    assert watch.foreign == []
+
+
+def _only_run(home: Path) -> str:
+    with Store.open(Settings(home=home)) as store:
+        (run,) = runs.list_runs(store)
+    return run.id

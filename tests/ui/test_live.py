@@ -1,0 +1,181 @@
+"""The screens in a real browser, on a store whose runs move on while somebody looks."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.config import Settings
+from core.store import Store
+from tests.ui import states
+from tests.ui.looking_glass import Watch, low_contrast
+from tests.ui.product import Product, dashboard
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+WAIT_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with dashboard(tmp_path_factory.mktemp("live")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(product: Product) -> Iterator[Store]:
+    with Store.open(Settings(home=product.home)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def champion_id(shared: Store) -> str:
+    baseline = states.add_checkpoint(shared)
+    states.promote(shared, baseline)
+    return baseline
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Europe/Vienna")
+    context.set_default_timeout(WAIT_MS)
+    yield context.new_page()
+    context.close()
+
+
+def test_deep_link_to_a_cold_server_opens_the_run_in_its_frame(
+    page: Page, product: Product, shared: Store
+) -> None:
+    """Must stay first: only the first request of all finds the server cold."""
+    run_id = states.train_run(shared)
+    page.goto(f"{product.url}/runs?run={run_id}")
+    expect(page.get_by_role("heading", name=f"Run {run_id[-6:]}")).to_be_visible(timeout=WAIT_MS)
+    navigation = page.get_by_test_id("stSidebarNav")
+    expect(navigation.get_by_role("link", name="Overview")).to_be_visible()
+    expect(navigation.get_by_role("link")).to_have_count(2)
+
+
+def test_run_is_followed_live_to_its_verdict(
+    page: Page, product: Product, shared: Store, champion_id: str
+) -> None:
+    watch = Watch.on(page)
+    run_id = states.train_run(shared, epochs_done=1)
+    page.goto(f"{product.url}/runs?run={run_id}")
+    _wait_for_steps(page, states.STEPS_PER_EPOCH)
+    page.evaluate("window.sameDocument = true")
+
+    states.tell_epoch(shared, run_id, 2)
+    _wait_for_steps(page, 2 * states.STEPS_PER_EPOCH)
+    expect(page.get_by_text("Epoch 2 of 4, step 24 of 48")).to_be_visible()
+
+    _wait_for_refreshes(watch, 4)
+    run_fragment = max(watch.fragments, key=watch.fragments.count)
+
+    states.finish_run(shared, run_id, champion_id)
+    expect(page.get_by_text("The new weights passed and are live.")).to_be_visible(timeout=WAIT_MS)
+    assert page.evaluate("window.sameDocument")
+    assert watch.errors == []
+    expect(page.locator("[data-stale=true]")).to_have_count(0)
+    _wait_until_the_run_stops_asking(watch, run_fragment)
+
+
+def _wait_for_steps(page: Page, steps: int) -> None:
+    chart = page.get_by_role("img", name=f"Training loss by step, up to step {steps}.")
+    expect(chart).to_be_visible(timeout=WAIT_MS)
+
+
+def _wait_until_the_run_stops_asking(watch: Watch, run_fragment: str) -> None:
+    """The sidebar asks every 5 s; a run that still asked every second would come between."""
+    watch.fragments.clear()
+    while len(watch.fragments) < 2 or run_fragment in watch.fragments[-2:]:
+        watch.socket.wait_for_event("framesent", timeout=WAIT_MS)
+
+
+def test_chart_takes_new_steps_without_being_mounted_again(
+    page: Page, product: Product, shared: Store
+) -> None:
+    run_id = states.train_run(shared, epochs_done=1)
+    page.goto(f"{product.url}/runs?run={run_id}")
+    _wait_for_steps(page, states.STEPS_PER_EPOCH)
+    page.locator("canvas").first.evaluate("canvas => { canvas.isTheFirst = true }")
+    states.tell_epoch(shared, run_id, 2)
+    _wait_for_steps(page, 2 * states.STEPS_PER_EPOCH)
+    assert page.locator("canvas").first.evaluate("canvas => canvas.isTheFirst")
+
+
+def test_curve_is_sent_again_only_when_it_grew(page: Page, product: Product, shared: Store) -> None:
+    watch = Watch.on(page)
+    run_id = states.train_run(shared, epochs_done=0)
+    for step in range(1, 401):
+        states.tell_step(shared, run_id, 1, step, 400)
+    page.goto(f"{product.url}/runs?run={run_id}")
+    _wait_for_steps(page, 400)
+    whole = max(watch.received_bytes)
+    _wait_for_refreshes(watch, 2)
+    watch.received_bytes.clear()
+    _wait_for_refreshes(watch, 4)
+    assert max(watch.received_bytes) < whole / 4
+
+
+def _wait_for_refreshes(watch: Watch, number: int) -> None:
+    watch.fragments.clear()
+    while len(watch.fragments) < number:
+        watch.socket.wait_for_event("framesent", timeout=WAIT_MS)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("screen", ["overview", "list", "training", "succeeded", "failed", "unknown"])
+def test_screen_is_readable_and_asks_nobody_else(
+    chromium: Browser, product: Product, shared: Store, champion_id: str, theme: str, screen: str
+) -> None:
+    context = chromium.new_context(color_scheme=theme, viewport={"width": 1440, "height": 2400})  # type: ignore[arg-type]
+    page = context.new_page()
+    watch = Watch.on(page)
+    address, sign = _address_of(screen, shared, champion_id)
+    page.goto(product.url + address)
+    expect(page.get_by_text(sign).first).to_be_visible(timeout=WAIT_MS)
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
+    assert low_contrast(page) == []
+    assert watch.errors == []
+    assert watch.foreign == []
+    context.close()
+
+
+def _address_of(screen: str, store: Store, champion_id: str) -> tuple[str, str]:
+    attack = "![x](https://evil.example/x.png)<img src=https://evil.example/y.png>"
+    error = {"code": "training_failed", "title": "Training failed", "detail": attack, "extra": {}}
+    if screen == "training":
+        return f"/runs?run={states.train_run(store, note=attack)}", "Training loss"
+    if screen == "succeeded":
+        return (
+            f"/runs?run={states.succeed_run(store, champion_id, quarantined=[PUT_ASIDE])}",
+            "Old against new",
+        )
+    if screen == "failed":
+        return f"/runs?run={states.fail_run(store, error)}", "Training failed"
+    known = {
+        "overview": ("/", "Lately"),
+        "list": ("/runs", "Published"),
+        "unknown": ("/runs?run=x", "There is no run"),
+    }
+    return known[screen]
+
+
+PUT_ASIDE = {
+    "index": 3,
+    "image_url": "https://images.example/3.png",
+    "sample_id": None,
+    "code": "box_outside",
+    "detail": "x_max 900 is beyond the width of 640 px",
+    "repair": "Send pixels.",
+}
+
+
+def test_keyboard_reaches_the_demo_button(page: Page, product: Product) -> None:
+    page.goto(product.url)
+    button = page.get_by_role("button", name="Start a demo fine-tune")
+    expect(button).to_be_visible(timeout=WAIT_MS)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if button.evaluate("element => element === document.activeElement"):
+            return
+    pytest.fail("forty tabs did not reach the button")
