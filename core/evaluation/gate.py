@@ -40,15 +40,13 @@ def decide(champion: Score, candidate: Score, *, policy: Promotion, margin: floa
         f"mAP50-95 {champion.map50_95 * 100:.1f} → {candidate.map50_95 * 100:.1f} "
         f"({delta * 100:+.1f} points) on {champion.image_count} base test images"
     )
-    allowed = f"{margin * 100:.1f} points may be lost"
+    allowed = f"{margin * 100:.1f} points that may be lost"
     if delta < -margin:
-        return Decision("fail", f"{figures}: more is lost than allowed, {allowed}.", publishes=False)
+        return Decision("fail", f"{figures}: more than the {allowed}.", publishes=False)
+    finding = f"{figures}: no loss" if delta >= 0 else f"{figures}: within the {allowed}"
     if policy == "proven_gain":
-        reason = f"{figures}: a difference without an interval proves no gain. A person may promote it."
+        reason = f"{finding}, but a difference without an interval proves no gain. A person may promote it."
         return Decision("not_enough_evidence", reason, publishes=False)
     if policy == "manual":
-        reason = (
-            f"{figures}: no loss beyond what is allowed, {allowed}. The policy is manual: a person decides."
-        )
-        return Decision("pass", reason, publishes=False)
-    return Decision("pass", f"{figures}: no loss beyond what is allowed, {allowed}.", publishes=True)
+        return Decision("pass", f"{finding}. The policy is manual: a person decides.", publishes=False)
+    return Decision("pass", f"{finding}.", publishes=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from core.config import Settings
 
 PRODUCT_LOGGER = "tms"
+_SPINS_BEFORE_SLEEP = "10000"
 _INTEGRATIONS = (
     "clearml",
     "comet",
@@ -32,9 +33,10 @@ def isolate(settings: Settings) -> None:
     Args:
         settings: Say where the private configuration folder lies.
     """
-    # Read when torch is first imported. Two spinning threads on two cores lose three to six times their speed
-    # as soon as anything else wants a core; see docs/training.md.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Read when torch is first imported. Threads that wait by spinning burn the core that another one needs as soon
+    # as anything else runs; those that sleep at once wake late. docs/training.md has figures.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS_BEFORE_SLEEP)
     folder = settings.data_dir / "ultralytics"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(
