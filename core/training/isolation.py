@@ -33,8 +33,8 @@ def isolate(settings: Settings) -> None:
     Args:
         settings: Say where the private configuration folder lies.
     """
-    # Read when torch is first imported. Threads that wait by spinning burn the core that another one needs as soon
-    # as anything else runs; those that sleep at once wake late. docs/training.md has figures.
+    # Read when torch is first imported. Threads that wait by spinning burn the core that another one needs;
+    # those that sleep at once wake late. docs/training.md has figures.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS_BEFORE_SLEEP)
     folder = settings.data_dir / "ultralytics"
