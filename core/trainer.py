@@ -52,6 +52,8 @@ def run_finetune(
         TmsError: With a stable `code`; what was published before is as it was.
     """
     with Store.open(settings) as store:
+        # First, because the caller may have imported Ultralytics, which changes how Pillow opens images.
+        isolation.isolate(store.settings)
         with store.database.write() as session:
             run_id = accept(session, request, source=runs.PYTHON, actor="local").id
         report = reporter(store, run_id, on_progress)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
+
 from core.config import Settings
 
 PRODUCT_LOGGER = "tms"
@@ -50,7 +52,10 @@ def isolate(settings: Settings) -> None:
         TORCHINDUCTOR_CACHE_DIR=str(folder / "torchinductor"),
     )
     from ultralytics.nn import tasks
-    from ultralytics.utils import LOGGER, SETTINGS
+    from ultralytics.utils import LOGGER, SETTINGS, patches
+
+    # Its own way to open a file would install a package whenever the file is no image.
+    Image.open = patches._image_open
 
     # Weights are pickles: only classes on Ultralytics' list may be built from one. The variable above is read
     # at import, and a caller of `run_finetune` may have imported Ultralytics before.
