@@ -1,7 +1,6 @@
 """Command line: `python -m core prepare | finetune PAYLOAD | keys …`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from core import FineTuneRequest, FineTuneSummary, run_finetune, trainer
-from core.errors import TmsError
+from core.errors import InvalidRequest, TmsError
 from core.store import Store, keys
 
 _console = Console(stderr=True)
@@ -24,12 +24,13 @@ def main() -> int:
     try:
         asked.command(asked)
     except TmsError as error:
-        _console.print(f"[red]{error.code}[/red] {error.detail}", soft_wrap=True, highlight=False)
-        return 1
-    except ValidationError as error:
-        _console.print(f"[red]invalid_request[/red] {error}", soft_wrap=True, highlight=False)
+        _tell(error.code, error.detail)
         return 1
     return 0
+
+
+def _tell(code: str, detail: str) -> None:
+    _console.print(Text.assemble((code, "red"), " ", detail), soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,11 +64,18 @@ def _prepare(asked: argparse.Namespace) -> None:
 
 
 def _finetune(asked: argparse.Namespace) -> None:
-    request = FineTuneRequest(**json.loads(asked.payload.read_text(encoding="utf-8")))
+    request = _read_payload(asked.payload)
     with _Bar() as bar:
         summary = run_finetune(request, on_progress=bar.report)
     _console.print(_outcome(summary))
     print(summary.model_dump_json(indent=2))
+
+
+def _read_payload(path: Path) -> FineTuneRequest:
+    try:
+        return FineTuneRequest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise InvalidRequest(f"{path} cannot be used: {error}") from error
 
 
 def _outcome(summary: FineTuneSummary) -> Table:
