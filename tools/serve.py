@@ -17,8 +17,9 @@ GRACE_SECONDS = 10
 
 def main() -> int:
     """Returns the exit code: 0 after Ctrl-C, else that of the part that failed."""
-    # `kill` and a service manager mean what Ctrl-C means.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # `kill` and a service manager mean what Ctrl-C means; a shell that starts us with & has us ignore Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     try:
         prepared = subprocess.run([sys.executable, "-m", "core", "prepare"], cwd=ROOT)
         return prepared.returncode or _serve()
