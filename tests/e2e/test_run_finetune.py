@@ -191,3 +191,39 @@ def test_nothing_is_written_elsewhere_and_nobody_else_is_called(product, feedbac
     absolute = {path for path in seen["write"] if Path(path).is_absolute()}
     assert {path for path in absolute if not path.startswith((home, "/proc", "/dev"))} == set()
     assert list((tmp_path / "user").rglob("*")) == []
+
+
+_WITH_LITTLE_SPACE = """
+import resource, signal, sys
+from core import FineTuneRequest, run_finetune
+from core.errors import TmsError
+request = FineTuneRequest.model_validate_json(sys.stdin.read())
+# What a full disk does, at the same calls: no file may grow above this size.
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+try:
+    run_finetune(request)
+except TmsError as error:
+    print(error.code, error.detail)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
+def test_a_disk_that_fills_up_ends_the_run_and_leaves_what_is_live(product, feedback):
+    summary = run_finetune(feedback(), settings=product)
+    before = _published(product)
+    limit = Path(summary.weights_path).stat().st_size - 1_000
+    told = subprocess.run(
+        [sys.executable, "-c", _WITH_LITTLE_SPACE, str(limit)],
+        input=feedback().model_dump_json(exclude_none=True),
+        env={**os.environ, **product.environment()},
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert told.startswith("disk_full There was no space left while writing")
+    assert _published(product) == before
+    with Store.open(product) as store:
+        assert runs.list_runs(store)[0].error["code"] == "disk_full"
+    assert run_finetune(feedback(), settings=product).promoted
