@@ -1,6 +1,7 @@
 """What is not documented fails here."""
 
 from core.config import CHECKOUT, DefaultHyperparameters, Settings
+from core.feedback.reasons import REASONS
 
 OPERATIONS = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
 
@@ -24,3 +25,9 @@ def test_documented_defaults_are_those_in_force():
     for name, field in (_rows("TMS_", Settings) | _rows("TMS_DEFAULT_", DefaultHyperparameters)).items():
         if isinstance(field.default, bool | int | float):
             assert float(shown[name]) == float(field.default), name
+
+
+def test_every_reason_code_is_documented_with_its_repair():
+    lines = (CHECKOUT / "docs" / "feedback.md").read_text(encoding="utf-8").splitlines()
+    for code, reason in REASONS.items():
+        assert f"| `{code}` | {reason.title} | {reason.repair} |" in lines
