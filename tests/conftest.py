@@ -1,7 +1,6 @@
 """Fixtures that every room's tests share."""
 
 import os
-import shutil
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
@@ -97,15 +96,6 @@ def any_store(any_settings: Settings) -> Iterator[Store]:
     """An open store on each kind of database in turn."""
     with Store.open(any_settings) as store:
         yield store
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Path of a Chromium: TMS_TEST_CHROMIUM, else the first on PATH."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    found = os.environ.get("TMS_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    require(found, "Chromium (set TMS_TEST_CHROMIUM)")
-    return str(found)
 
 
 @pytest.fixture(scope="session")

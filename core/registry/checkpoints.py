@@ -16,6 +16,7 @@ from core.store.ids import new_id
 from core.store.tables import Checkpoint, Evaluation, utc_now
 from core.training.weights import file_sha256
 
+MANIFEST = "manifest.json"
 _LIBRARIES = ("torch", "torchvision", "ultralytics", "numpy", "pillow")
 
 
@@ -49,37 +50,29 @@ def register(
         DiskFull: If there is no space; nothing is registered.
     """
     checkpoint_id = new_id("ckpt")
-    target = weights_path(store, checkpoint_id)
-    manifest = {
+    facts = {
         "id": checkpoint_id,
         "sha256": file_sha256(weights),
         "parent_id": parent_id,
         "run_id": run_id,
         "dataset_digest": dataset_digest,
         "class_names": list(class_names),
-        "recipe": recipe,
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        "host": platform.node(),
-        "created_at": utc_now().isoformat(),
     }
+    manifest = {**facts, "recipe": recipe, **_origin()}
+    target = weights_path(store, checkpoint_id)
     with Replacement() as new:
         new.add_copy(target, weights, f"the weights of checkpoint {checkpoint_id}")
-        new.add_text(
-            target.with_name("manifest.json"), json.dumps(manifest, indent=2), "a checkpoint's manifest"
-        )
+        new.add_text(target.with_name(MANIFEST), json.dumps(manifest, indent=2), MANIFEST)
         new.commit()
-    row = Checkpoint(
-        id=checkpoint_id,
-        sha256=manifest["sha256"],
-        parent_id=parent_id,
-        run_id=run_id,
-        dataset_digest=dataset_digest,
-        class_names=list(class_names),
-        manifest=manifest,
-    )
+    row = Checkpoint(**facts, manifest=manifest)
     with store.database.write() as session:
         session.add(row)
     return row
+
+
+def _origin() -> dict[str, Any]:
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return {"libraries": libraries, "host": platform.node(), "created_at": utc_now().isoformat()}
 
 
 def get(store: Store, checkpoint_id: str) -> Checkpoint:

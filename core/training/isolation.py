@@ -35,11 +35,16 @@ def isolate(settings: Settings) -> None:
     Args:
         settings: Say where the private configuration folder lies.
     """
+    _set_environment(settings.data_dir / "ultralytics")
+    _undo_what_it_changes()
+    _quieten()
+
+
+def _set_environment(folder: Path) -> None:
     # Read when torch is first imported. Threads that wait by spinning burn the core that another one needs;
     # those that sleep at once wake late. docs/training.md has figures.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS_BEFORE_SLEEP)
-    folder = settings.data_dir / "ultralytics"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(
         YOLO_CONFIG_DIR=str(folder),
@@ -51,15 +56,21 @@ def isolate(settings: Settings) -> None:
         MPLCONFIGDIR=str(folder / "matplotlib"),
         TORCHINDUCTOR_CACHE_DIR=str(folder / "torchinductor"),
     )
+
+
+def _undo_what_it_changes() -> None:
     from ultralytics.nn import tasks
-    from ultralytics.utils import LOGGER, SETTINGS, patches
+    from ultralytics.utils import patches
 
     # Its own way to open a file would install a package whenever the file is no image.
     Image.open = patches._image_open
-
     # Weights are pickles: only classes on Ultralytics' list may be built from one. The variable above is read
     # at import, and a caller of `run_finetune` may have imported Ultralytics before.
     tasks.SAFE_LOAD = True
+
+
+def _quieten() -> None:
+    from ultralytics.utils import LOGGER, SETTINGS
 
     # What it says belongs into the log of the run, not on the console.
     for handler in [handler for handler in LOGGER.handlers if type(handler) is logging.StreamHandler]:
@@ -67,7 +78,6 @@ def isolate(settings: Settings) -> None:
     LOGGER.propagate = False
     # Below that level it would also draw progress bars on the console.
     LOGGER.setLevel(logging.WARNING)
-
     # The dictionary's own method, since the settings object would write each change to its file.
     for name in {"sync", *_INTEGRATIONS} & set(SETTINGS):
         dict.__setitem__(SETTINGS, name, False)

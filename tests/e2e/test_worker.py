@@ -10,6 +10,7 @@ from core import run_finetune
 from core.jobs import service
 from core.store import Store, runs
 from core.store.tables import Worker
+from tests.e2e.conftest import end_workers
 
 _DEADLINE_S = 120.0
 
@@ -113,3 +114,11 @@ def test_a_run_whose_worker_is_killed_goes_on_with_the_next_worker(store, feedba
         "evaluating",
         "succeeded",
     ]
+
+
+@pytest.mark.postgres
+def test_a_run_goes_the_same_way_on_postgresql(product, postgres_url, feedback):
+    with Store.open(product.model_copy(update={"database_url": postgres_url})) as store:
+        run = _ended(store, service.submit(store, feedback(), source="api", actor="t").run_id)
+        assert run.summary.promoted
+        end_workers(store.settings)

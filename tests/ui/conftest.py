@@ -1,6 +1,5 @@
 """A store of its own for each test, and the screens run on it without a browser."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import CHECKOUT, get_settings
 from core.store import Store
+from tests.factories import require
 from tests.ui.product import browser, chromium_path
 
 Screen = Callable[..., AppTest]
@@ -63,8 +63,7 @@ def show(store: Store, address: str | None) -> Screen:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """A browser, where there is one; under CI there has to be."""
-    if chromium_path() is None and not os.environ.get("CI"):
-        pytest.skip("no Chromium found; set TMS_TEST_CHROMIUM to one")
+    require(chromium_path(), "Chromium (set TMS_TEST_CHROMIUM)")
     with browser() as opened:
         yield opened
 
