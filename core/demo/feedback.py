@@ -21,12 +21,12 @@ _PALETTE: PaletteName = "iron"
 # Half a minute on two cores. At a quarter of the rate that taught it, a baseline this young learns the new
 # palette and keeps what it knew; at half of it, or with AdamW at 0.001, it forgot.
 _HYPERPARAMETERS = {
-    "train_replay": 36,
+    "train_replay": 96,
     "epochs": 6,
     "batch_size": 4,
     "image_size": 256,
     "optimizer": "SGD",
-    "learning_rate": 0.005,
+    "learning_rate": 0.01,
     "freeze": 0,
 }
 
