@@ -2,9 +2,8 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
 
 import pytest
 from fastapi import FastAPI
@@ -13,6 +12,7 @@ from starlette.testclient import TestClient
 from api.app import Server, create_app
 from core.config import Settings
 from core.store import Store
+from tests.processes import wait_until
 
 LOCAL = ("127.0.0.1", 50_000)
 BASE_URL = "http://127.0.0.1:8002"
@@ -47,15 +47,6 @@ def store(client: TestClient, app: FastAPI) -> Store:
 def remote(client: TestClient, app: FastAPI) -> TestClient:
     """A caller on another machine."""
     return TestClient(app, base_url=BASE_URL, client=("203.0.113.9", 50_000))
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = 60) -> None:
-    """Return as soon as the condition holds; fail if it never does."""
-    deadline = monotonic() + timeout_s
-    tick = threading.Event()
-    while not condition():
-        assert monotonic() < deadline, f"never came true: {condition}"
-        tick.wait(0.02)
 
 
 @contextmanager

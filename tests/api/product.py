@@ -1,7 +1,6 @@
 """The API as a process of its own, with the worker that it starts, on a tiny detector."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,18 +13,7 @@ import psutil
 from core.config import CHECKOUT, Settings
 from core.jobs.service import live_workers
 from core.store import Store
-from tests.api.conftest import wait_until
-
-_TEACH = """
-import sys
-from pathlib import Path
-from core.config import Settings
-from core.training.isolation import isolate
-base_set, weights = map(Path, sys.argv[1:])
-isolate(Settings())
-from core.demo.baseline import train_baseline
-train_baseline(base_set, weights, on_progress=lambda phase, share: None, epochs=1, image_size=64)
-"""
+from tests.processes import wait_until
 
 
 def run_python(settings: Settings, *arguments: Any) -> str:
@@ -35,16 +23,6 @@ def run_python(settings: Settings, *arguments: Any) -> str:
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def teach_tiny_detector(settings: Settings) -> None:
-    """Write real YOLO weights that know the classes of the base set and hardly anything else."""
-    run_python(settings, "-c", _TEACH, settings.annotated_dataset_root, settings.pretrained_weights)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 @contextmanager
@@ -70,13 +48,6 @@ def workers_of(settings: Settings) -> list[psutil.Process]:
     """The worker processes that this product started and that still live."""
     with Store.open(settings) as store:
         return [psutil.Process(worker.pid) for worker in live_workers(store) if psutil.pid_exists(worker.pid)]
-
-
-def stop_workers(settings: Settings) -> None:
-    for process in workers_of(settings):
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-            process.wait(60)
 
 
 def _answers(client: httpx2.Client) -> bool:

@@ -15,16 +15,10 @@ from core.registry.publish import champion
 from core.schemas import FineTuneSummary
 from core.store import Store
 from core.store.runs import list_runs
-from tests.api.conftest import wait_until
-from tests.api.product import (
-    api_process,
-    free_port,
-    run_python,
-    stop_workers,
-    teach_tiny_detector,
-    workers_of,
-)
+from tests.api.product import api_process, run_python, workers_of
 from tests.factories import image, make_settings, thermal_file, write_base_set
+from tests.processes import end_processes_of, free_port, wait_until
+from tests.weights import write_tiny_weights
 
 pytestmark = [
     pytest.mark.e2e,
@@ -69,9 +63,9 @@ def product(tmp_path_factory: pytest.TempPathFactory, images: HTTPServer) -> Ite
         api_port=free_port(),
     )
     write_base_set(settings.annotated_dataset_root)
-    teach_tiny_detector(settings)
+    write_tiny_weights(settings.pretrained_weights, settings.create_folders())
     yield settings
-    stop_workers(settings)
+    end_processes_of(settings.home)
 
 
 def batch(images: HTTPServer, *names: str, **more: Any) -> dict[str, Any]:

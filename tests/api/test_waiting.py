@@ -15,9 +15,10 @@ from core.errors import NoUsableImages, RunnerDied, TmsError, TrainingFailed
 from core.schemas import DatasetPreview
 from core.store import Store
 from core.store.runs import enter, get_run, list_runs
-from tests.api.conftest import serving, wait_until
+from tests.api.conftest import serving
 from tests.api.runs import BODY, end_with, newest, succeed, summary_of
 from tests.factories import image, write_base_set
+from tests.processes import wait_until
 
 ASYNC = {"Prefer": "respond-async"}
 Post = Callable[..., Future]

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from pytest_httpserver import HTTPServer
 
 from core.config import Settings
 from core.schemas import FineTuneRequest
-from core.store import Store
-from core.store.tables import Worker
 from tests.factories import detection, image, make_settings, request, thermal_file, write_base_set
+from tests.processes import end_processes_of
 from tests.weights import write_tiny_weights
 
 MakeRequest = Callable[..., FineTuneRequest]
@@ -39,18 +37,7 @@ def product(tmp_path: Path, httpserver: HTTPServer) -> Iterator[Settings]:
     write_tiny_weights(settings.pretrained_weights, settings.create_folders())
     write_base_set(settings.annotated_dataset_root)
     yield settings
-    end_workers(settings)
-
-
-def end_workers(settings: Settings) -> None:
-    """Kill every worker of the product that still lives, and what it started."""
-    with Store.open(settings) as store, store.database.read() as session:
-        pids = [worker.pid for worker in session.query(Worker)]
-    for pid in filter(psutil.pid_exists, pids):
-        worker = psutil.Process(pid)
-        for process in [*worker.children(recursive=True), worker]:
-            process.kill()
-            process.wait()
+    end_processes_of(settings.home)
 
 
 @pytest.fixture

@@ -13,8 +13,11 @@ from core import FineTuneRequest, FineTuneSummary, run_finetune
 from core.config import Settings
 from core.dataset.base_set import read_base_set
 from core.dataset.images import LabelledImage
-from tests.api.product import api_process, free_port, run_python, stop_workers
+from core.registry import checkpoints
+from core.store import Store
+from tests.api.product import api_process, run_python
 from tests.factories import make_settings
+from tests.processes import end_processes_of, free_port
 
 pytestmark = [pytest.mark.real_data, pytest.mark.timeout(600)]
 
@@ -82,7 +85,7 @@ def test_twelve_real_images_through_both_doors(real_data, served_images, tmp_pat
     served = _settings(tmp_path / "served", real_data, served_images).create_folders()
     with api_process(served) as (_, client):
         answer = client.post("/api/finetune", json=payload)
-    stop_workers(served)
+    end_processes_of(served.home)
     assert answer.status_code == 200, answer.text
     summary = FineTuneSummary.model_validate(answer.json())
     assert set(answer.json()) == set(FineTuneSummary.model_fields)
@@ -97,3 +100,21 @@ def test_twelve_real_images_through_both_doors(real_data, served_images, tmp_pat
     assert here.dataset_digest == summary.dataset_digest
     assert here.metrics == pytest.approx(summary.metrics, abs=1e-3)
     assert here.champion_metrics == pytest.approx(summary.champion_metrics, abs=1e-3)
+
+
+def test_weights_that_got_worse_are_kept_and_not_published(real_data, served_images, tmp_path):
+    settings = _settings(tmp_path, real_data, served_images)
+    images = read_base_set(real_data / "tms-thermal").train.images[:4]
+    ruinous = {"optimizer": "SGD", "learning_rate": 0.2, "freeze": 0, "epochs": 2, "image_size": 320}
+    summary = run_finetune(
+        FineTuneRequest(images=[_posted(image, served_images) for image in images], **ruinous),
+        settings=settings,
+    )
+    assert (summary.verdict, summary.promoted) == ("fail", False)
+    assert "points that may be lost" in summary.verdict_reason
+    with Store.open(settings) as store:
+        baseline = checkpoints.get(store, summary.champion_id)
+        assert baseline.run_id is None
+        live = Path(summary.weights_path).read_bytes()
+        assert live == (real_data / "weights" / "tms-baseline.pt").read_bytes()
+        assert checkpoints.verified_weights(store, checkpoints.get(store, summary.checkpoint_id)).is_file()

@@ -11,8 +11,7 @@ import pytest
 import requests
 
 from core.config import CHECKOUT
-from tests.api.conftest import wait_until
-from tests.api.product import free_port
+from tests.processes import free_port, wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

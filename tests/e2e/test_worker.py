@@ -1,8 +1,5 @@
 """The same way through queue, worker and runner, as processes of their own."""
 
-import time
-from collections.abc import Callable
-
 import psutil
 import pytest
 
@@ -10,9 +7,7 @@ from core import run_finetune
 from core.jobs import service
 from core.store import Store, runs
 from core.store.tables import Worker
-from tests.e2e.conftest import end_workers
-
-_DEADLINE_S = 120.0
+from tests.processes import wait_until
 
 
 @pytest.fixture
@@ -21,18 +16,8 @@ def store(product):
         yield opened
 
 
-def _until(condition: Callable[[], object], what: str):
-    deadline = time.monotonic() + _DEADLINE_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not happen in {_DEADLINE_S:.0f} s"
-        time.sleep(0.05)
-    return found
-
-
 def _ended(store, run_id):
-    return _until(
-        lambda: (run := runs.get_run(store, run_id)).status in runs.ENDED and run, "the end of the run"
-    )
+    return wait_until(lambda: (run := runs.get_run(store, run_id)).status in runs.ENDED and run)
 
 
 def _worker_process(store) -> psutil.Process:
@@ -41,12 +26,12 @@ def _worker_process(store) -> psutil.Process:
             pids = [worker.pid for worker in session.query(Worker)]
         return next((psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)), None)
 
-    return _until(alive, "a living worker")
+    return wait_until(alive)
 
 
 def _runner_in_training(store, run_id) -> psutil.Process:
-    _until(lambda: runs.events_after(store, run_id, kinds=("batch",)), "the first step")
-    return _until(lambda: _worker_process(store).children(), "a runner")[0]
+    wait_until(lambda: runs.events_after(store, run_id, kinds=("batch",)))
+    return wait_until(lambda: _worker_process(store).children())[0]
 
 
 def test_a_submitted_run_gives_what_run_finetune_gives(product, store, feedback, tmp_path):
@@ -99,9 +84,7 @@ def test_a_run_whose_worker_is_killed_goes_on_with_the_next_worker(store, feedba
     worker = _worker_process(store)
     worker.kill()
     worker.wait()
-    _until(
-        lambda: not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE, "the end of the runner"
-    )
+    wait_until(lambda: not runner.is_running() or runner.status() == psutil.STATUS_ZOMBIE)
     service.ensure_worker(store)
     assert _ended(store, run_id).status == "succeeded"
     told = [event.payload["status"] for event in runs.events_after(store, run_id, kinds=("status",))]
@@ -121,4 +104,3 @@ def test_a_run_goes_the_same_way_on_postgresql(product, postgres_url, feedback):
     with Store.open(product.model_copy(update={"database_url": postgres_url})) as store:
         run = _ended(store, service.submit(store, feedback(), source="api", actor="t").run_id)
         assert run.summary.promoted
-        end_workers(store.settings)

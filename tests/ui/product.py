@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import requests
 from playwright.sync_api import Browser, sync_playwright
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from core.config import CHECKOUT
+from tests.processes import clean_environment, end_processes_of, free_port
 
 _CHROMIUM = [
     "--no-sandbox",
@@ -75,28 +74,17 @@ def whole_product(home: Path, **settings: str) -> Iterator[Product]:
 
 @contextmanager
 def _product(home: Path, settings: dict[str, str], *, with_api: bool) -> Iterator[Product]:
-    port, api_port = _free_port(), _free_port()
+    port, api_port = free_port(), free_port()
     environment = clean_environment() | {"TMS_HOME": str(home), "TMS_API_PORT": str(api_port)} | settings
     dashboard_command = ["-m", "streamlit", "run", "app.py", f"--server.port={port}"]
     with ExitStack() as stack:
-        stack.callback(_end_all_of, home)
+        stack.callback(end_processes_of, home)
         if with_api:
             stack.enter_context(_server(["-m", "api.app"], environment, home / "api.out"))
             _wait_for(f"http://127.0.0.1:{api_port}/health")
         stack.enter_context(_server(dashboard_command, environment, home / "dashboard.out"))
         _wait_for(f"http://127.0.0.1:{port}/_stcore/health")
         yield Product(home, f"http://127.0.0.1:{port}")
-
-
-def clean_environment() -> dict[str, str]:
-    """This process' environment without settings of the product."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("TMS_")}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -118,18 +106,3 @@ def _wait_for(url: str) -> None:
         session.trust_env = False
         session.mount("http://", HTTPAdapter(max_retries=_PATIENCE))
         session.get(url, timeout=30).raise_for_status()
-
-
-def _end_all_of(home: Path) -> None:
-    """End the detached worker and its runner, which nobody else would."""
-    left = [process for process in psutil.process_iter() if _home_of(process) == str(home)]
-    for process in left:
-        process.kill()
-    psutil.wait_procs(left, timeout=30)
-
-
-def _home_of(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get("TMS_HOME")
-    except psutil.Error:
-        return None

@@ -15,7 +15,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from core.config import CHECKOUT
-from tests.ui.product import Product, browser, clean_environment, whole_product
+from tests.processes import clean_environment
+from tests.ui.product import Product, browser, whole_product
 
 IMAGES = CHECKOUT / "docs" / "images"
 SIZE = {"width": 1440, "height": 900}

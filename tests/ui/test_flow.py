@@ -1,16 +1,14 @@
 """The whole product in a browser: one click starts a real fine-tune, which is watched to its verdict."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.config import CHECKOUT, Settings
+from core.config import Settings
 from core.store import Store, runs
+from tests.processes import prepare_small_demo
 from tests.ui.looking_glass import Watch
 from tests.ui.product import Product, whole_product
 
@@ -18,27 +16,11 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.e2e, pytest.mark.xdi
 WAIT_MS = 30_000
 RUN_MS = 280_000
 
-# The demo as shipped takes minutes to teach; the flow is the same on a smaller one.
-_PREPARE = """
-from core.config import get_settings
-from core.demo.base_set import write_base_set
-from core.demo.baseline import train_baseline
-from core.demo.feedback import write_feedback
-from core.training.isolation import isolate
-
-demo = get_settings().create_folders().demo_dir
-isolate(get_settings())
-write_feedback(demo / "feedback")
-write_base_set(demo / "base_set", train=24, valid=6, test=12)
-train_baseline(demo / "base_set", demo / "baseline.pt", epochs=1, image_size=128, on_progress=lambda *_: None)
-"""
-
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     home = tmp_path_factory.mktemp("flow")
-    environment = os.environ | {"TMS_HOME": str(home)}
-    subprocess.run([sys.executable, "-c", _PREPARE], cwd=CHECKOUT, env=environment, check=True)
+    prepare_small_demo(home)
     with whole_product(home) as running:
         yield running
 

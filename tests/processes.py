@@ -1,0 +1,74 @@
+"""What tests need that start the product's own processes."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+import psutil
+
+from core.config import CHECKOUT
+
+Found = TypeVar("Found")
+
+# The demo as shipped takes more than a minute to teach; everything is the same on a smaller one.
+_SMALL_DEMO = """
+from core.config import get_settings
+from core.demo.base_set import write_base_set
+from core.demo.baseline import train_baseline
+from core.demo.feedback import write_feedback
+from core.training.isolation import isolate
+
+demo = get_settings().create_folders().demo_dir
+isolate(get_settings())
+write_feedback(demo / "feedback")
+write_base_set(demo / "base_set", train=24, valid=6, test=12)
+train_baseline(demo / "base_set", demo / "baseline.pt", epochs=1, image_size=128, on_progress=lambda *_: None)
+"""
+
+
+def wait_until(condition: Callable[[], Found], timeout_s: float = 120) -> Found:
+    """What the condition gives as soon as that is true; fail if it never is."""
+    deadline = monotonic() + timeout_s
+    tick = threading.Event()
+    while not (found := condition()):
+        assert monotonic() < deadline, f"never came true: {condition}"
+        tick.wait(0.02)
+    return found
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def clean_environment() -> dict[str, str]:
+    """This process' environment without settings of the product."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TMS_")}
+
+
+def prepare_small_demo(home: Path) -> None:
+    """Make a demo in this home, in seconds."""
+    environment = clean_environment() | {"TMS_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", _SMALL_DEMO], cwd=CHECKOUT, env=environment, check=True)
+
+
+def end_processes_of(home: Path) -> None:
+    """End the detached workers of this home and their runners, which nobody else would."""
+    left = [process for process in psutil.process_iter() if _home_of(process) == str(home)]
+    for process in left:
+        process.kill()
+    psutil.wait_procs(left, timeout=30)
+
+
+def _home_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get("TMS_HOME")
+    except psutil.Error:
+        return None
