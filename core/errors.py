@@ -22,6 +22,7 @@
     ├── DiskFull                  disk_full                   507
     ├── TrainingFailed            training_failed             500
     ├── RunnerDied                runner_died                 500
+    ├── ImageDamaged              image_damaged               500
     ├── CheckpointDamaged         checkpoint_damaged          500
     └── InsecureBinding           insecure_binding            (start-up only)
 
@@ -196,6 +197,12 @@ class RunnerDied(TmsError):
     """The runner process ended without an outcome."""
 
     code, status, title = "runner_died", 500, "The training process died"
+
+
+class ImageDamaged(TmsError):
+    """A stored image's bytes are not those that were stored."""
+
+    code, status, title = "image_damaged", 500, "A stored image is damaged"
 
 
 class CheckpointDamaged(TmsError):

@@ -48,8 +48,8 @@ class Health(BaseModel):
     annotated_dataset_root: str
     annotated_dataset_exists: bool
     weights_path: str = Field(description="The published weights.")
-    weights_exist: bool = Field(description="False until the first run was published.")
-    champion_id: str | None = Field(description="The checkpoint that is live; empty before the first run.")
+    weights_exist: bool = Field(description="False before the baseline was adopted.")
+    champion_id: str | None = Field(description="The checkpoint that is live; empty before there is one.")
     database: Literal["ok", "unavailable"]
     worker: list[LiveWorker] = Field(description="Workers that are alive, newest first.")
     queue: Queue | None = Field(description="Empty when the database does not answer.")

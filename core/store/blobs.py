@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import fsspec
 
-from core.errors import CheckpointDamaged, disk_full_named
+from core.errors import ImageDamaged, disk_full_named
 
 
 class Blobs:
@@ -37,11 +37,11 @@ class Blobs:
 
         Raises:
             FileNotFoundError: If there are none.
-            CheckpointDamaged: If they are not those that were stored.
+            ImageDamaged: If they are not those that were stored.
         """
         content: bytes = self._files.cat_file(self._path_of(sha256))
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise CheckpointDamaged(f"The stored image {sha256} was altered. Post it again.")
+            raise ImageDamaged(f"The stored image {sha256} was altered. Post it again.")
         return content
 
     def local_path(self, sha256: str) -> Path:

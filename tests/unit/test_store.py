@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from core.config import CHECKOUT, Settings
-from core.errors import CheckpointDamaged, DiskFull, NotFound
+from core.errors import DiskFull, ImageDamaged, NotFound
 from core.schemas import RunStatus
 from core.store import Store, runs
 from core.store.blobs import Blobs
@@ -348,7 +348,7 @@ def test_an_altered_blob_is_noticed(tmp_path: Path) -> None:
     blobs = Blobs(str(tmp_path / "blobs"), tmp_path / "cache")
     sha256 = blobs.put(b"content")
     blobs.local_path(sha256).write_bytes(b"other")
-    with pytest.raises(CheckpointDamaged, match=sha256):
+    with pytest.raises(ImageDamaged, match=sha256):
         blobs.get(sha256)
 
 
