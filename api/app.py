@@ -20,15 +20,15 @@ from api.log import log, log_file
 from api.metrics import expose_metrics
 from api.openapi import describe
 from api.problems import handle_problems
-from api.routes import finetune, health, runs
+from api.routes import finetune, health, run_events, run_orders, runs
 from api.security import DEMO_IMAGES, Guard, check_binding
 from core import __version__
 from core.config import Settings, get_settings
 from core.errors import InsecureBinding
-from core.jobs.service import ensure_worker
+from core.jobs.service import Keeper
 from core.store import Store
 
-_WORKER_CHECK_S = 10.0
+_KEEPER_LOOKS_EVERY_S = 5.0
 _LAST_ANSWERS_S = 10
 
 
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.stopping = threading.Event()
     handle_problems(app)
-    for module in (finetune, runs, health):
+    for module in (finetune, runs, run_events, run_orders, health):
         app.include_router(module.router)
     expose_metrics(app)
     if settings.is_demo:
@@ -63,25 +63,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     with Store.open(app.state.settings) as store, log_file(app.state.settings):
         app.state.store = store
-        watch = asyncio.create_task(_keep_a_worker(store))
+        watch = asyncio.create_task(_look_after_runs(Keeper(store)))
         yield
         watch.cancel()
         with suppress(asyncio.CancelledError):
             await watch
 
 
-async def _keep_a_worker(store: Store) -> None:
+async def _look_after_runs(keeper: Keeper) -> None:
     while True:
-        await run_in_threadpool(_see_to_a_worker, store)
-        await asyncio.sleep(_WORKER_CHECK_S)
+        await run_in_threadpool(_look, keeper)
+        await asyncio.sleep(_KEEPER_LOOKS_EVERY_S)
 
 
-def _see_to_a_worker(store: Store) -> None:
-    """Start a worker when runs are left without one: callers wait for them."""
+def _look(keeper: Keeper) -> None:
+    """See to it that no run is left alone: callers wait for them."""
     try:
-        ensure_worker(store)
+        keeper.look()
     except Exception:  # noqa: BLE001 - whatever it is, the API serves on
-        log.exception("no worker could be started")
+        log.exception("the runs could not be looked after")
 
 
 class _DemoImages(StaticFiles):

@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from core.store import Store
+
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+RunId = Annotated[str, Path(pattern=ID_PATTERN, description="Id of the run.")]
 
 
 def store_of(request: Request) -> Store:

@@ -1,5 +1,6 @@
 """Examples of requests and answers for the API documentation; a test checks each against its model."""
 
+import json
 from typing import Any
 
 _IMAGE_URL = "http://127.0.0.1:8002/demo/feedback/T901_normal_001.jpg"
@@ -84,9 +85,31 @@ QUEUED_RUN: dict[str, Any] = {
     "created_at": "2026-01-12T09:30:00+00:00",
     "started_at": None,
     "finished_at": None,
+    "heartbeat_at": None,
     "queue_position": 0,
+    "expected_start_at": None,
+    "epochs_done": 0,
+    "wanted": None,
+    "continues_id": None,
     "summary": None,
     "error": None,
+}
+
+STOPPING_RUN: dict[str, Any] = {
+    **QUEUED_RUN,
+    "status": "training",
+    "started_at": "2026-01-12T09:30:01+00:00",
+    "heartbeat_at": "2026-01-12T09:30:24+00:00",
+    "queue_position": None,
+    "epochs_done": 1,
+    "wanted": "stop",
+}
+
+RETRY: dict[str, Any] = {
+    **QUEUED_RUN,
+    "id": "run-01981c6a4e1d7b52a6c0d9f3b8e7a215",
+    "epochs_done": 1,
+    "continues_id": _RUN_ID,
 }
 
 BATCH_EVENT: dict[str, Any] = {
@@ -98,3 +121,10 @@ BATCH_EVENT: dict[str, Any] = {
     },
     "created_at": "2026-01-12T09:30:21+00:00",
 }  # fmt: skip
+
+EVENT_STREAM = f"event: batch\ndata: {json.dumps(BATCH_EVENT)}\nid: {_RUN_ID}:7\n\n"
+
+LOG = """\
+2026-01-12 09:30:04,118 INFO Fetching and checking images 12/12
+2026-01-12 09:30:21,640 INFO batch epoch=1 epochs=2 step=3 steps=18
+"""

@@ -11,7 +11,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 
 from core.jobs.service import live_workers
 from core.store import Store
-from core.store.runs import count_by_status
+from core.store.run_views import count_by_status
 
 
 def expose_metrics(app: FastAPI) -> None:
@@ -19,7 +19,12 @@ def expose_metrics(app: FastAPI) -> None:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(_Runs(app))
-    measured = Instrumentator(registry=registry, excluded_handlers=["/metrics", "/health.*"])
+    measured = Instrumentator(
+        registry=registry,
+        excluded_handlers=["/metrics", "/health.*"],
+        # A stream of events lasts as long as its run, which says nothing about how fast it was answered.
+        should_exclude_streaming_duration=True,
+    )
     measured.instrument(app).expose(
         app, tags=["health"], summary="Figures for Prometheus", response_class=PlainTextResponse
     )

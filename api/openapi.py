@@ -6,7 +6,6 @@ from fastapi import FastAPI
 
 from api.problems import MEDIA_TYPE
 
-_JSON = "application/json"
 _PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -26,6 +25,11 @@ def _name_problems(document: dict[str, Any]) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():
             for response in operation["responses"].values():
-                content = response.get("content", {})
-                if content.get(_JSON, {}).get("schema") == _PROBLEM_SCHEMA:
-                    content[MEDIA_TYPE] = content.pop(_JSON)
+                _name_problem(response.get("content", {}))
+
+
+def _name_problem(content: dict[str, Any]) -> None:
+    # Whatever FastAPI has put there: it takes the media type of the route's own answer, which may be text.
+    for media_type, described in list(content.items()):
+        if described.get("schema") == _PROBLEM_SCHEMA:
+            content[MEDIA_TYPE] = content.pop(media_type)

@@ -60,7 +60,7 @@ def _add_keys(actions: Any) -> None:
 
 def _prepare(asked: argparse.Namespace) -> None:
     with Store.open() as store, _Bar() as bar:
-        trainer.adopt(store, bar.report)
+        trainer.adopt(store, bar.say)
 
 
 def _finetune(asked: argparse.Namespace) -> None:
@@ -133,6 +133,10 @@ class _Bar:
             self._progress.print(
                 f"epoch {payload['epoch']}/{payload['epochs']}: tune mAP50-95 {map50_95:.3f}"
             )
+
+    def say(self, phase: str, share: float) -> None:
+        """Draw what is being done, and how much of it is done, from 0 to 1."""
+        self._draw(phase, round(100 * share), 100)
 
     def _draw(self, name: str, done: int, total: int, remark: str = "") -> None:
         if name not in self._tasks:

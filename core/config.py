@@ -84,6 +84,9 @@ class Settings(BaseSettings):
         le=1,
         description="mAP50-95 a candidate may lose on the base test set and still be published.",
     )
+    warm_runner: bool = Field(
+        True, description="The worker keeps a spare runner ready, so that a run starts at once."
+    )
     worker_autostart: bool = Field(
         True, description="API and dashboard start a local worker when none is alive."
     )

@@ -11,8 +11,13 @@
     ├── MethodNotAllowed          method_not_allowed          405
     ├── PayloadTooLarge           payload_too_large           413
     ├── RunCancelled              run_cancelled               409
+    ├── RunEnded                  run_ended                   409
+    ├── RunNotRetryable           run_not_retryable           409
+    ├── WrongEventId              wrong_event_id              422
+    ├── ClaimLost                 claim_lost                  409
     ├── ApiStopping               api_stopping                503
     ├── DatabaseUnavailable       database_unavailable        503
+    ├── BlobStoreUnavailable      blob_store_unavailable      503
     ├── BaselineMissing           baseline_missing            503
     ├── BaselineUnreadable        baseline_unreadable         503
     ├── BaseSetMissing            base_set_missing            503
@@ -20,9 +25,11 @@
     ├── ClassMapMismatch          class_map_mismatch          503
     ├── DeviceUnavailable         device_unavailable          422
     ├── DiskFull                  disk_full                   507
+    ├── OutOfMemory               out_of_memory               500
     ├── TrainingFailed            training_failed             500
+    ├── ResumeStateDamaged        resume_state_damaged        500
     ├── RunnerDied                runner_died                 500
-    ├── ImageDamaged              image_damaged               500
+    ├── BlobDamaged               blob_damaged                500
     ├── CheckpointDamaged         checkpoint_damaged          500
     └── InsecureBinding           insecure_binding            (start-up only)
 
@@ -133,6 +140,30 @@ class RunCancelled(TmsError):
     code, status, title = "run_cancelled", 409, "The run was cancelled"
 
 
+class RunEnded(TmsError):
+    """A run was told to end that has ended already."""
+
+    code, status, title = "run_ended", 409, "The run has ended already"
+
+
+class RunNotRetryable(TmsError):
+    """A run was to be retried that goes on, or that succeeded."""
+
+    code, status, title = "run_not_retryable", 409, "The run cannot be retried"
+
+
+class WrongEventId(TmsError):
+    """A `Last-Event-ID` names no event of the run it came with."""
+
+    code, status, title = "wrong_event_id", 422, "The Last-Event-ID is not one of this run"
+
+
+class ClaimLost(TmsError):
+    """Somebody works on a run that has passed to another owner, or has ended."""
+
+    code, status, title = "claim_lost", 409, "The run has passed to another owner"
+
+
 class ApiStopping(TmsError):
     """The API is shutting down while a caller waits for a run that goes on."""
 
@@ -143,6 +174,12 @@ class DatabaseUnavailable(TmsError):
     """The database does not answer."""
 
     code, status, title = "database_unavailable", 503, "The database does not answer"
+
+
+class BlobStoreUnavailable(TmsError):
+    """The store of images and weights does not answer."""
+
+    code, status, title = "blob_store_unavailable", 503, "The blob store does not answer"
 
 
 class BaselineMissing(TmsError):
@@ -187,6 +224,18 @@ class DiskFull(TmsError):
     code, status, title = "disk_full", 507, "The disk is full"
 
 
+class OutOfMemory(TmsError):
+    """Neither the device nor the host had the memory that a batch needs."""
+
+    code, status, title = "out_of_memory", 500, "There was not enough memory"
+
+
+class ResumeStateDamaged(TmsError):
+    """The state that a run was to go on from is missing or altered."""
+
+    code, status, title = "resume_state_damaged", 500, "The state to go on from is damaged"
+
+
 class TrainingFailed(TmsError):
     """The training loop raised."""
 
@@ -199,10 +248,10 @@ class RunnerDied(TmsError):
     code, status, title = "runner_died", 500, "The training process died"
 
 
-class ImageDamaged(TmsError):
-    """A stored image's bytes are not those that were stored."""
+class BlobDamaged(TmsError):
+    """A stored image, weights file or resume state is missing, or not the one that was stored."""
 
-    code, status, title = "image_damaged", 500, "A stored image is damaged"
+    code, status, title = "blob_damaged", 500, "A stored file is damaged"
 
 
 class CheckpointDamaged(TmsError):

@@ -221,6 +221,13 @@ class RunView(BaseModel):
     created_at: str
     started_at: str | None
     finished_at: str | None
+    heartbeat_at: str | None = Field(description="When whoever works on it last gave a sign of life.")
     queue_position: int | None = Field(description="0 is next; empty unless the run is queued.")
+    expected_start_at: str | None = Field(
+        description="When a queued run is expected to start, from the pace of earlier runs; empty if unknown."
+    )
+    epochs_done: int = Field(description="Epochs whose state is kept; an interrupted run goes on from there.")
+    wanted: Literal["stop", "cancel"] | None = Field(description="How the run was told to end, if it was.")
+    continues_id: str | None = Field(description="The ended run that this one retries.")
     summary: FineTuneSummary | None
     error: dict[str, Any] | None

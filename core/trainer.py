@@ -2,15 +2,20 @@
 
     accept → adopt → prepare → learn → judge → settle
 
-`run_finetune` walks it in one process. The worker walks the same stages; `adopt`, `learn` and `judge`
-in a process of their own, because they need torch. Each stage may be repeated: it finds what an earlier
-attempt left behind in the store.
+`run_finetune` walks it in the caller's process; a worker has it walked in a process of its own. Each stage
+may be repeated: it finds what an earlier attempt left behind in the store, so that a run whose process or
+host died goes on where it stood.
 """
 
 import logging
+import os
+import platform
+import shutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -21,18 +26,32 @@ from core.dataset.base_set import BaseSet, read_base_set
 from core.dataset.images import ImageSet
 from core.dataset.revision import DatasetRevision
 from core.dataset.yolo import write_yolo
-from core.errors import BaselineMissing, NoUsableImages, TmsError
+from core.errors import (
+    BaselineMissing,
+    BlobDamaged,
+    BlobStoreUnavailable,
+    ClaimLost,
+    NoUsableImages,
+    ResumeStateDamaged,
+    RunCancelled,
+    TmsError,
+)
 from core.evaluation import gate
 from core.feedback import intake
 from core.registry import checkpoints, publish, summary
 from core.registry.summary import hyperparameters_of
 from core.schemas import FineTuneRequest, FineTuneSummary, Hyperparameters
-from core.store import Store, runs
+from core.store import Store, claims, runs
+from core.store.blobs import file_sha256
+from core.store.claims import Claim
+from core.store.database import patiently
 from core.store.tables import Checkpoint, Run
-from core.training import isolation
+from core.training import failures, isolation
+from core.training.courier import Courier, Report
 from core.training.device import device_lock, resolve_device
-from core.training.progress import DetachedReport, Report, reporter
-from core.training.weights import class_names_of, load_model
+from core.training.weights import STATE_FILE, class_names_of, load_model
+
+log = logging.getLogger(isolation.PRODUCT_LOGGER)
 
 
 def run_finetune(
@@ -55,14 +74,13 @@ def run_finetune(
         # First, because the caller may have imported Ultralytics, which changes how Pillow opens images.
         isolation.isolate(store.settings)
         with store.database.write() as session:
-            run_id = accept(session, request, source=runs.PYTHON, actor="local").id
-        report = reporter(store, run_id, on_progress)
-        with attempt(store, run_id):
-            adopt(store, report)
-            prepare(store, run_id, report)
-            learn(store, run_id, report)
-            judge(store, run_id, report)
-            return settle(store, run_id)
+            run = accept(session, request, source="python", actor="local")
+            claim = claims.take(session, run, f"python:{platform.node()}:{os.getpid()}")
+        try:
+            return walk(store, claim, on_progress)
+        except RunCancelled:
+            cancel(store, claim)
+            raise
 
 
 def accept(session: Session, request: FineTuneRequest, *, source: str, actor: str) -> Run:
@@ -71,30 +89,79 @@ def accept(session: Session, request: FineTuneRequest, *, source: str, actor: st
     return runs.create_run(session, batch.id, request)
 
 
-@contextmanager
-def attempt(store: Store, run_id: str) -> Iterator[None]:
-    """Log to the run's file, and write what goes wrong into the run before it is raised on."""
-    with isolation.run_log(store.settings.log_path(run_id)):
+def walk(store: Store, claim: Claim, also: Report | None = None) -> FineTuneSummary:
+    """Take a claimed run to its end.
+
+    Args:
+        store: Where the run is.
+        claim: Held by the caller; every write is checked against it.
+        also: Told of each event.
+
+    Raises:
+        RunCancelled: If the run was told to; the caller still has to `cancel` it.
+        ClaimLost: If the run has passed to another owner; nothing more may be done with it.
+        TmsError: What made the run fail, after it was written into the run.
+    """
+    log_path = store.settings.log_path(claim.run_id)
+    with isolation.run_log(log_path), Courier(store, claim, also) as courier:
         try:
-            yield
-        except TmsError as error:
-            _record_failure(store, run_id, error.as_dict())
+            # A database that is away for a while costs time and nothing else.
+            patiently(partial(adopt, courier.store, courier.say))
+            for stage in (prepare, learn, judge):
+                patiently(partial(stage, courier))
+            return patiently(partial(settle, courier))
+        except (RunCancelled, ClaimLost):
             raise
         except BaseException as error:
-            detail = (
-                f"{type(error).__name__}: {error}. {store.settings.log_path(run_id)} has the whole story."
-            )
-            _record_failure(store, run_id, TmsError(detail).as_dict())
+            named = _record_failure(courier, error)
+            if isinstance(error, Exception):
+                raise named from error
             raise
 
 
-def _record_failure(store: Store, run_id: str, error: dict[str, object]) -> None:
-    logging.getLogger(isolation.PRODUCT_LOGGER).error("%s\n%s", error["detail"], traceback.format_exc())
-    runs.fail(store, run_id, error)
+def _record_failure(courier: Courier, error: BaseException) -> TmsError:
+    log.error("%s: %s\n%s", type(error).__name__, error, traceback.format_exc())
+    named = failures.explained(error, courier.store.settings.log_path(courier.run_id))
+    courier.fail(named)
+    return named
 
 
-def adopt(store: Store, report: Report) -> None:
+def cancel(store: Store, claim: Claim) -> None:
+    """End a cancelled run, after its work has stopped and the device is free: only its record stays."""
+    discard(store, claim.run_id)
+    claims.end_cancelled(store, claim)
+
+
+def discard(store: Store, run_id: str) -> None:
+    """Remove what a run made: its folder, its candidate, and the state it could have gone on from."""
+    try:
+        _drop_states(store, runs.get_row(store, run_id))
+        for candidate in checkpoints.made_by(store, run_id):
+            checkpoints.discard(store, candidate.id)
+    except BlobStoreUnavailable as error:
+        log.warning("Run %s left something behind. %s", run_id, error.detail)
+    shutil.rmtree(store.settings.run_folder(run_id), ignore_errors=True)
+
+
+def _drop_states(store: Store, run: Run, but: str | None = None) -> None:
+    """Remove the states that a run kept, one too that was put away and not noted before its process died."""
+    newest = _state_path(store, run)
+    kept = {run.resume_sha256, file_sha256(newest) if newest.exists() else None} - {but, None}
+    for sha256 in filter(None, kept):
+        store.blobs.delete(sha256)
+    newest.unlink(missing_ok=True)
+
+
+def _state_path(store: Store, run: Run) -> Path:
+    return store.settings.run_folder(run.id) / STATE_FILE
+
+
+def adopt(store: Store, say: Callable[[str, float], None]) -> None:
     """Make sure that something is live: before the first run that is the baseline.
+
+    Args:
+        store: Where checkpoints are kept.
+        say: Told what is being done, and how much of it is done, from 0 to 1.
 
     Raises:
         BaselineMissing: If the configured weights do not exist.
@@ -109,52 +176,51 @@ def adopt(store: Store, report: Report) -> None:
         )
     isolation.isolate(store.settings)
     if store.settings.is_demo:
-        demo.ensure_demo(store.settings.demo_dir, on_progress=lambda what, share: _say(report, what, share))
+        demo.ensure_demo(store.settings.demo_dir, on_progress=say)
     baseline = checkpoints.register(store, path, class_names=class_names_of(load_model(path)))
     reason = f"Baseline {path.name} adopted."
     publish.promote(store, baseline, instead_of=None, actor="system", reason=reason)
 
 
-def prepare(store: Store, run_id: str, report: Report) -> None:
+def prepare(courier: Courier) -> None:
     """Take the batch in, and freeze what the run learns from and is judged on.
 
     Raises:
         BaseSetMissing: If there is no base set.
-        BaseSetInvalid: If it cannot be read.
+        BaseSetInvalid: If it cannot be read, or is not the one that an earlier attempt saw.
         ClassMapMismatch: If it does not name the live model's classes.
         NoUsableImages: If no image of the batch passed intake.
     """
-    runs.enter(store, run_id, "preparing")
-    champion = publish.champion(store)
+    store, run = courier.store, runs.get_row(courier.store, courier.run_id)
+    champion = checkpoints.get(store, run.parent_id) if run.parent_id else publish.champion(store)
     if champion is None:
         raise BaselineMissing("Nothing is live yet. Start the run again; it adopts the baseline first.")
     base = read_base_set(store.settings.base_set_root).in_order_of(champion.class_names)
     for note in base.notes:
-        _say(report, note)
-    _take_in(store, run_id, base, report)
-    frozen = _compose(store, run_id, base)
-    folder = store.settings.dataset_folder(run_id)
-    write_yolo(frozen, folder)
-    frozen.save(folder)
-    digest = revision.record(store, frozen)
-    runs.enter(store, run_id, "preparing", dataset_digest=digest, parent_id=champion.id)
+        courier.say(note)
+    if run.dataset_digest:
+        _write_dataset(store, run.id, revision.restore(store, run.dataset_digest, base))
+        return
+    _take_in(courier, run.batch_id, base)
+    frozen = _compose(store, run, base)
+    _write_dataset(store, run.id, frozen)
+    courier.enter("preparing", dataset_digest=revision.record(store, frozen), parent_id=champion.id)
 
 
-def _take_in(store: Store, run_id: str, base: BaseSet, report: Report) -> None:
+def _take_in(courier: Courier, batch_id: str, base: BaseSet) -> None:
     intake.take_in(
-        store,
-        runs.get_row(store, run_id).batch_id,
+        courier.store,
+        batch_id,
         class_names=base.class_names,
-        judged_sha256=base.judged_sha256() | feedback_set.held_out_sha256(store),
+        judged_sha256=base.judged_sha256() | feedback_set.held_out_sha256(courier.store),
         approve_as="system",
-        on_progress=lambda done, total: report(
+        on_progress=lambda done, total: courier(
             "phase", {"phase": "Fetching and checking images", "done": done, "total": total}
         ),
     )
 
 
-def _compose(store: Store, run_id: str, base: BaseSet) -> DatasetRevision:
-    run = runs.get_row(store, run_id)
+def _compose(store: Store, run: Run, base: BaseSet) -> DatasetRevision:
     samples = intake.approved_samples(store, run.batch_id)
     feedback = [sample for sample in samples if not sample.is_holdout]
     if not feedback:
@@ -177,104 +243,129 @@ def _nothing_to_learn_from(store: Store, batch_id: str) -> NoUsableImages:
     )
 
 
-def learn(store: Store, run_id: str, report: Report) -> None:
+def _write_dataset(store: Store, run_id: str, frozen: DatasetRevision) -> None:
+    folder = store.settings.dataset_folder(run_id)
+    write_yolo(frozen, folder)
+    frozen.save(folder)
+
+
+def learn(courier: Courier) -> None:
     """Fine-tune the champion on the frozen dataset, and register the result as a checkpoint.
+
+    An earlier attempt's epochs are not repeated.
 
     Raises:
         DeviceUnavailable: If the asked device is not on this host.
         CheckpointDamaged: If the champion's weights are not those that were registered.
+        ResumeStateDamaged: If the state of the last epoch is not the one that was kept.
         TrainingFailed: If the training loop raised.
     """
+    store, run = courier.store, runs.get_row(courier.store, courier.run_id)
+    if run.checkpoint_id:
+        return
     isolation.isolate(store.settings)
     from core.training.engine import fine_tune
 
-    run = runs.get_row(store, run_id)
     parent = checkpoints.get(store, run.parent_id or "")
     hyperparameters = hyperparameters_of(run)
-    with _device_for(store, hyperparameters, report) as device:
-        runs.enter(store, run_id, "training")
+    _bring_state(store, run)
+    with _device_for(courier, hyperparameters) as device:
+        courier.enter("training")
         weights = fine_tune(
             hyperparameters,
             parent=checkpoints.verified_weights(store, parent),
-            dataset_folder=store.settings.dataset_folder(run_id),
-            run_folder=store.settings.run_folder(run_id),
+            dataset_folder=store.settings.dataset_folder(run.id),
+            run_folder=store.settings.run_folder(run.id),
             device=device,
-            report=DetachedReport(store.settings, run_id) if "," in device else report,
+            courier=courier.detached() if "," in device else courier,
         )
+    for left_behind in checkpoints.made_by(store, run.id):
+        checkpoints.discard(store, left_behind.id)
     candidate = checkpoints.register(
         store,
         weights,
         class_names=tuple(parent.class_names),
         parent_id=parent.id,
-        run_id=run_id,
+        run_id=run.id,
         dataset_digest=run.dataset_digest,
         recipe=hyperparameters.model_dump(),
     )
-    runs.enter(store, run_id, "training", checkpoint_id=candidate.id)
+    courier.enter("training", checkpoint_id=candidate.id)
 
 
-def judge(store: Store, run_id: str, report: Report) -> None:
+def _bring_state(store: Store, run: Run) -> None:
+    """Put the kept state of the last epoch, and no other, where training looks for it."""
+    _drop_states(store, run, but=run.resume_sha256)
+    if not run.resume_sha256:
+        return
+    try:
+        shutil.copyfile(store.blobs.local_path(run.resume_sha256), _state_path(store, run))
+    except BlobDamaged as error:
+        raise ResumeStateDamaged(
+            f"The state after epoch {run.resume_epoch} cannot be used: {error.detail}"
+        ) from error
+
+
+def judge(courier: Courier) -> None:
     """Score champion and candidate in this process on the same images: base test, and the holdout if any.
 
     Raises:
         CheckpointDamaged: If weights are not those that were registered.
     """
+    store, run = courier.store, runs.get_row(courier.store, courier.run_id)
     isolation.isolate(store.settings)
-    run = runs.get_row(store, run_id)
-    frozen = DatasetRevision.load(store.settings.dataset_folder(run_id))
+    frozen = DatasetRevision.load(store.settings.dataset_folder(run.id))
     both = [checkpoints.get(store, id_ or "") for id_ in (run.parent_id, run.checkpoint_id)]
-    runs.enter(store, run_id, "evaluating")
-    with _device_for(store, hyperparameters_of(run), report) as device:
+    courier.enter("evaluating")
+    with _device_for(courier, hyperparameters_of(run)) as device:
         for images in filter(lambda images: images.images, (frozen.test, frozen.holdout)):
             for checkpoint in both:
-                _say(report, f"Scoring {checkpoint.id} on {len(images.images)} {images.name} images")
-                _score(store, run, checkpoint, images, device)
+                courier.say(f"Scoring {checkpoint.id} on {len(images.images)} {images.name} images")
+                _score(courier, run, checkpoint, images, device)
 
 
-def _score(store: Store, run: Run, checkpoint: Checkpoint, images: ImageSet, device: str) -> None:
+def _score(courier: Courier, run: Run, checkpoint: Checkpoint, images: ImageSet, device: str) -> None:
     from core.evaluation.predict import score
 
     scored = score(
-        checkpoints.verified_weights(store, checkpoint),
+        checkpoints.verified_weights(courier.store, checkpoint),
         images,
         image_size=hyperparameters_of(run).image_size,
         device=device,
-        work_folder=store.settings.run_folder(run.id),
+        work_folder=courier.store.settings.run_folder(run.id),
+        on_batch=courier.check,
     )
-    checkpoints.record_score(store, run.id, checkpoint.id, scored)
+    checkpoints.record_score(courier.store, run.id, checkpoint.id, scored)
 
 
-def settle(store: Store, run_id: str) -> FineTuneSummary:
+def settle(courier: Courier) -> FineTuneSummary:
     """Turn the scores into a verdict, publish or hold the candidate, and tell the run's outcome.
 
     Raises:
         CheckpointDamaged: If the candidate's weights are not those that were judged.
         DiskFull: If there is no space to publish. In both cases what was live stays live.
     """
-    runs.enter(store, run_id, "evaluating")
-    run = runs.get_row(store, run_id)
+    store, run = courier.store, runs.get_row(courier.store, courier.run_id)
     candidate = checkpoints.get(store, run.checkpoint_id or "")
     decision = gate.decide(
-        checkpoints.score_of(store, run_id, run.parent_id or "", "test"),
-        checkpoints.score_of(store, run_id, candidate.id, "test"),
+        checkpoints.score_of(store, run.id, run.parent_id or "", "test"),
+        checkpoints.score_of(store, run.id, candidate.id, "test"),
         policy=run.request["promotion"],
         margin=store.settings.regression_margin,
     )
     promoted = decision.publishes and publish.promote(
-        store, candidate, instead_of=run.parent_id, actor="system", reason=decision.reason, run_id=run_id
+        store, candidate, instead_of=run.parent_id, actor="system", reason=decision.reason, run_id=run.id
     )
     outcome = summary.of_run(store, run, decision, promoted=promoted)
     publish.write_last_metrics(store, summary.last_metrics(outcome))
-    runs.enter(store, run_id, "succeeded", summary=outcome.model_dump(mode="json"))
+    courier.enter("succeeded", summary=outcome.model_dump(mode="json"))
+    _drop_states(store, run)
     return outcome
 
 
 @contextmanager
-def _device_for(store: Store, hyperparameters: Hyperparameters, report: Report) -> Iterator[str]:
-    device = resolve_device(hyperparameters.device or store.settings.device)
-    with device_lock(store.settings, device, lambda: _say(report, f"Waiting for device {device}")):
+def _device_for(courier: Courier, hyperparameters: Hyperparameters) -> Iterator[str]:
+    settings = courier.store.settings
+    device = resolve_device(hyperparameters.device or settings.device)
+    with device_lock(settings, device, lambda: courier.say(f"Waiting for device {device}"), courier.check):
         yield device
-
-
-def _say(report: Report, phase: str, share: float = 0.0) -> None:
-    report("phase", {"phase": phase, "done": round(share * 100), "total": 100 if share else 0})

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import NotFound
-from core.store.runs import get_run
+from core.store.run_views import get_run
 from pages._ui import frame, run_list, run_view
 from pages._ui.notes import problem
 

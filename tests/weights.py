@@ -7,12 +7,19 @@ from core.config import Settings
 from core.training.isolation import isolate
 from tests.factories import CLASS_NAMES
 
-# A tenth of YOLOv8n's width: the same modules, so `freeze=10` is still the backbone.
-_TINY = {"n": [0.33, 0.05, 1024]}
+# A fifth of YOLOv8n's width: the same modules, so `freeze=10` is still the backbone.
+_TINY_WIDTH = 0.05
 
 
 def write_tiny_weights(path: Path, settings: Settings, class_names: Sequence[str] = CLASS_NAMES) -> Path:
     """Write an untrained YOLOv8 of about 0.2 million parameters as plain Ultralytics weights."""
+    return write_weights(path, settings, class_names, width=_TINY_WIDTH)
+
+
+def write_weights(
+    path: Path, settings: Settings, class_names: Sequence[str] = CLASS_NAMES, *, width: float
+) -> Path:
+    """Write an untrained YOLOv8 with this width multiple (YOLOv8n: 0.25) as plain Ultralytics weights."""
     isolate(settings)
     import torch
     from ultralytics.cfg import get_cfg
@@ -21,7 +28,7 @@ def write_tiny_weights(path: Path, settings: Settings, class_names: Sequence[str
     from core.training.weights import save_model
 
     torch.manual_seed(0)
-    architecture = {**yaml_model_load("yolov8n.yaml"), "scales": _TINY}
+    architecture = {**yaml_model_load("yolov8n.yaml"), "scales": {"n": [0.33, width, 1024]}}
     model = DetectionModel(architecture, nc=len(class_names), verbose=False)
     model.names = dict(enumerate(class_names))
     model.args = vars(get_cfg())

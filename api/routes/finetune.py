@@ -18,12 +18,18 @@ from core.errors import (
     BaselineUnreadable,
     BaseSetInvalid,
     BaseSetMissing,
+    BlobDamaged,
+    BlobStoreUnavailable,
+    CheckpointDamaged,
     ClassMapMismatch,
+    DatabaseUnavailable,
     DeviceUnavailable,
     DiskFull,
     IdempotencyConflict,
     InvalidRequest,
     NoUsableImages,
+    OutOfMemory,
+    ResumeStateDamaged,
     RunCancelled,
     RunnerDied,
     TmsError,
@@ -31,9 +37,11 @@ from core.errors import (
     restore_error,
 )
 from core.jobs import service
+from core.registry import publish
 from core.schemas import DatasetPreview, FineTuneRequest, FineTuneSummary, RunView
 from core.store import Store
-from core.store.runs import ENDED, get_run
+from core.store.run_views import get_run
+from core.store.states import ENDED
 
 router = scoped("feed")
 
@@ -61,8 +69,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     202: _ACCEPTED,
     **declared(
         RunCancelled, InvalidRequest, IdempotencyConflict, NoUsableImages, DeviceUnavailable, TmsError,
-        TrainingFailed, RunnerDied, BaselineMissing, BaselineUnreadable, BaseSetMissing, BaseSetInvalid,
-        ClassMapMismatch, ApiStopping, DiskFull,
+        TrainingFailed, OutOfMemory, RunnerDied, ResumeStateDamaged, BlobDamaged, CheckpointDamaged,
+        BaselineMissing, BaselineUnreadable, BaseSetMissing, BaseSetInvalid, ClassMapMismatch,
+        BlobStoreUnavailable, DatabaseUnavailable, ApiStopping, DiskFull,
     ),
 }  # fmt: skip
 
@@ -96,7 +105,9 @@ async def finetune(
     preference = parse_prefer(prefer or [])
     run = await _wait(request, store, run_id, preference.wait_s)
     response.headers.update(preference.headers)
-    return _outcome(run) if run.status in ENDED else _accepted(run, preference)
+    if run.status not in ENDED:
+        return _accepted(run, preference)
+    return await run_in_threadpool(_outcome, store, run)
 
 
 def _submit(store: Store, body: FineTuneRequest, actor: str, idempotency_key: str | None) -> str:
@@ -118,14 +129,22 @@ async def _wait(request: Request, store: Store, run_id: str, wait_s: float | Non
         await anyio.sleep(_POLL_S)
 
 
-def _outcome(run: RunView) -> FineTuneSummary:
+def _outcome(store: Store, run: RunView) -> FineTuneSummary:
+    try:
+        return _summary(store, run)
+    except TmsError as error:
+        error.extra["run_id"] = run.id
+        raise
+
+
+def _summary(store: Store, run: RunView) -> FineTuneSummary:
     if run.summary is not None:
-        return run.summary
+        # Another host may have worked on the run; the caller reads the weights on this one.
+        publish.follow(store)
+        return run.summary.model_copy(update={"weights_path": str(publish.published_path(store))})
     if run.status == "cancelled":
-        raise RunCancelled(f"The run {run.id} was cancelled. Nothing was published.", run_id=run.id)
-    error = restore_error(run.error or TmsError("The run failed and left no reason; see its log.").as_dict())
-    error.extra["run_id"] = run.id
-    raise error
+        raise RunCancelled(f"The run {run.id} was cancelled. Nothing was published.")
+    raise restore_error(run.error or TmsError("The run failed and left no reason; see its log.").as_dict())
 
 
 def _accepted(run: RunView, preference: Preference) -> JSONResponse:

@@ -14,7 +14,7 @@ from core.errors import BaselineMissing, DatabaseUnavailable
 from core.jobs.service import live_workers
 from core.registry.publish import champion, published_path
 from core.store import Store
-from core.store.runs import count_by_status
+from core.store.run_views import count_by_status
 
 router = APIRouter(tags=["health"])
 

@@ -1,20 +1,26 @@
 """The dataset revision: what one run learns from and is judged on, frozen and named by its digest."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PureWindowsPath
+from typing import Any, Self
 
+import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
 from core.dataset.base_set import BaseSet
 from core.dataset.images import ImageSet, LabelledImage
 from core.dataset.replay import plan_replay
+from core.errors import BaseSetInvalid, BlobDamaged, NotFound
 from core.schemas import Hyperparameters
 from core.store import Store
 from core.store.ids import canonical_digest
 from core.store.tables import DatasetRevision as DatasetRevisionRow
+from core.store.tables import Sample
 
 FILE_NAME = "revision.json"
+_FETCHING_THREADS = 8
+_NAMES_SHOWN = 5
 
 
 class DatasetRevision(BaseModel):
@@ -79,6 +85,28 @@ class DatasetRevision(BaseModel):
         """sha256 of the manifest."""
         return canonical_digest(self.manifest())
 
+    def images(self) -> Iterator[LabelledImage]:
+        """Every image that it names; one may come more than once."""
+        yield from (*self.train_images, *self.tune.images, *self.test.images, *self.holdout.images)
+
+    def with_files_at(self, paths: Mapping[str, Path]) -> Self:
+        """The same revision, its images in other files.
+
+        Args:
+            paths: Of every image, by sha256.
+        """
+
+        def moved(images: Sequence[LabelledImage]) -> tuple[LabelledImage, ...]:
+            return tuple(image.model_copy(update={"path": paths[image.sha256]}) for image in images)
+
+        sets = {
+            name: images.model_copy(update={"images": moved(images.images)})
+            for name, images in (("tune", self.tune), ("test", self.test), ("holdout", self.holdout))
+        }
+        return self.model_copy(
+            update={"feedback": moved(self.feedback), "replay_pool": moved(self.replay_pool), **sets}
+        )
+
     def save(self, folder: Path) -> None:
         """Write it, file places included, for the process that trains."""
         (folder / FILE_NAME).write_text(self.model_dump_json(), encoding="utf-8")
@@ -130,9 +158,74 @@ def compose(
 
 
 def record(store: Store, revision: DatasetRevision) -> str:
-    """Keep the revision's manifest in the database, once, and return its digest."""
+    """Keep the revision where every host finds it, once, and return its digest.
+
+    Raises:
+        DiskFull: If there is no space, and BlobStoreUnavailable if the blob store does not answer.
+    """
     digest = revision.digest
+    sha256 = store.blobs.put(revision.model_dump_json().encode(), "the dataset revision")
     with store.database.write() as session:
-        if session.get(DatasetRevisionRow, digest) is None:
-            session.add(DatasetRevisionRow(digest=digest, manifest=revision.manifest()))
+        row = session.get(DatasetRevisionRow, digest)
+        if row is None:
+            row = DatasetRevisionRow(digest=digest, manifest=revision.manifest())
+            session.add(row)
+        row.content_sha256 = sha256
     return digest
+
+
+def restore(store: Store, digest: str, base: BaseSet) -> DatasetRevision:
+    """Read a recorded revision on any host: the same images and boxes, as files of this host.
+
+    Args:
+        store: Where it was recorded.
+        digest: Its name.
+        base: This host's base set.
+
+    Raises:
+        NotFound: If it was not recorded whole.
+        BlobDamaged: If it, or a feedback image, is missing or altered in the blob store.
+        BlobStoreUnavailable: If the blob store does not answer.
+        BaseSetInvalid: If the base set of this host lacks an image.
+    """
+    recorded = _recorded(store, digest)
+    paths = {
+        image.sha256: image.path for split in (base.train, base.tune, base.test) for image in split.images
+    }
+    images = {image.sha256: image for image in recorded.images()}
+    elsewhere = images.keys() - paths.keys()
+    feedback = sorted(elsewhere & _feedback_sha256(store))
+    if lacking := [images[sha256] for sha256 in elsewhere.difference(feedback)]:
+        raise _base_set_lacks(lacking, digest)
+    with ThreadPoolExecutor(_FETCHING_THREADS) as pool:
+        paths.update(zip(feedback, pool.map(store.blobs.local_path, feedback), strict=True))
+    return recorded.with_files_at(paths)
+
+
+def _recorded(store: Store, digest: str) -> DatasetRevision:
+    with store.database.read() as session:
+        row = session.get(DatasetRevisionRow, digest)
+    if row is None or row.content_sha256 is None:
+        raise NotFound(f"There is no dataset revision {digest} to go on with. Post the batch again.")
+    recorded = DatasetRevision.model_validate_json(store.blobs.get(row.content_sha256))
+    if recorded.digest != digest:
+        raise BlobDamaged(
+            f"Under the name of dataset revision {digest} another one is kept, {recorded.digest}. "
+            "Restore the database from a backup, or post the batch again."
+        )
+    return recorded
+
+
+def _feedback_sha256(store: Store) -> set[str]:
+    with store.database.read() as session:
+        return {sha256 for sha256 in session.scalars(sa.select(Sample.blob_sha256).distinct()) if sha256}
+
+
+def _base_set_lacks(images: Sequence[LabelledImage], digest: str) -> BaseSetInvalid:
+    # The path may be one of another host and another system.
+    names = sorted(PureWindowsPath(str(image.path)).name for image in images)
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (" and others" if len(names) > _NAMES_SHOWN else "")
+    return BaseSetInvalid(
+        f"The base set of this host lacks {len(names)} images of dataset revision {digest}, byte for byte: "
+        f"{shown}. Give TMS_ANNOTATED_DATASET_ROOT the same base set on every host, then retry the run."
+    )

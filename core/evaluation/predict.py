@@ -1,5 +1,6 @@
 """A checkpoint scored on a frozen set of images, as Ultralytics scores it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,15 @@ from core.training.weights import class_names_of, load_model
 _BATCH_SIZE = 16
 
 
-def score(weights: Path, images: ImageSet, *, image_size: int, device: str, work_folder: Path) -> Score:
+def score(
+    weights: Path,
+    images: ImageSet,
+    *,
+    image_size: int,
+    device: str,
+    work_folder: Path,
+    on_batch: Callable[[], None] = lambda: None,
+) -> Score:
     """Score weights on a set of images.
 
     Args:
@@ -26,6 +35,7 @@ def score(weights: Path, images: ImageSet, *, image_size: int, device: str, work
         image_size: Longer side, in pixels.
         device: As `resolve_device` returned it; of several GPUs the first is used.
         work_folder: Ultralytics insists on a folder; nothing is written to it.
+        on_batch: Called before each batch; may raise to stop.
 
     Raises:
         BaselineUnreadable: If the weights cannot be loaded.
@@ -34,7 +44,7 @@ def score(weights: Path, images: ImageSet, *, image_size: int, device: str, work
     names = class_names_of(model)
     validator = _validator(image_size, device.split(",", maxsplit=1)[0], names, work_folder)
     model = model.fuse(verbose=False).to(validator.device).eval()
-    _run(validator, model, images, names)
+    _run(validator, model, images, names, on_batch)
     return _score(validator, images, names)
 
 
@@ -50,12 +60,19 @@ def _validator(image_size: int, device: str, names: tuple[str, ...], work_folder
 
 
 @torch.inference_mode()
-def _run(validator: DetectionValidator, model: Any, images: ImageSet, names: tuple[str, ...]) -> None:
+def _run(
+    validator: DetectionValidator,
+    model: Any,
+    images: ImageSet,
+    names: tuple[str, ...],
+    on_batch: Callable[[], None],
+) -> None:
     stride = max(int(model.stride.max()), 32)
     # Ultralytics' own __call__ would want a data.yaml and look for its dataset and fonts on the network.
     validator.dataloader = validation_loader(images.images, validator.args, names, stride, _BATCH_SIZE)
     validator.init_metrics(model)
     for raw in validator.dataloader:
+        on_batch()
         batch = validator.preprocess(raw)
         validator.update_metrics(validator.postprocess(model(batch["img"])), batch)
 

@@ -1,4 +1,4 @@
-"""What both doors ask of the jobs: hand in a run, look at what it would learn from, keep a worker alive."""
+"""What both doors ask of the jobs: hand in a run, end or retry it, preview it, keep a worker alive."""
 
 import os
 import platform
@@ -18,14 +18,20 @@ from core.config import CHECKOUT, Settings
 from core.dataset.base_set import BaseSet, read_base_set
 from core.dataset.images import boxes_per_class
 from core.errors import IdempotencyConflict
-from core.jobs.queue import enqueue, prepare
+from core.jobs import bell
 from core.registry import publish
-from core.schemas import DatasetPreview, FineTuneRequest
+from core.schemas import DatasetPreview, FineTuneRequest, RunView
 from core.store import Store, runs
+from core.store.claims import Watch
 from core.store.ids import canonical_digest
-from core.store.tables import IdempotencyKey, Worker, utc_now
+from core.store.run_views import get_run
+from core.store.runs import Wish
+from core.store.states import WORKING
+from core.store.tables import IdempotencyKey, Run, Worker, utc_now
 
 FRESH_HEARTBEAT = timedelta(seconds=60)
+OWNED_BY_WORKER = "worker:"
+"""What the id of a run's owner begins with if that is a worker, and not a caller of `run_finetune`."""
 # Below, AdamW hardly moves a converged detector in a few epochs; above, it forgets (docs/training.md).
 _USUAL_LEARNING_RATE = (1e-5, 1e-3)
 _FEW_BOXES = 10
@@ -46,7 +52,7 @@ class Submission:
 def submit(
     store: Store, request: FineTuneRequest, *, source: str, actor: str, idempotency_key: str | None = None
 ) -> Submission:
-    """Write batch, samples, run, idempotency key and queue entry in one transaction, and see to a worker.
+    """Write batch, samples, queued run and idempotency key in one transaction, and see to a worker.
 
     Args:
         store: Where all that goes.
@@ -59,7 +65,6 @@ def submit(
         IdempotencyConflict: If the key came with another body before.
     """
     body_digest = canonical_digest(request.model_dump(mode="json"))
-    prepare(store)
     try:
         with store.database.write() as session:
             known = _known_run(session, idempotency_key, body_digest)
@@ -74,8 +79,14 @@ def submit(
         if known is None:
             raise
         submission = known
-    ensure_worker(store)
+    _see_to(store)
     return submission
+
+
+def _see_to(store: Store) -> None:
+    """Have what was queued just now taken up."""
+    bell.ring(store.settings)
+    ensure_worker(store)
 
 
 def _known_run(session: Session, key: str | None, body_digest: str) -> Submission | None:
@@ -92,8 +103,45 @@ def _known_run(session: Session, key: str | None, body_digest: str) -> Submissio
 
 def _new_run(store: Store, session: Session, request: FineTuneRequest, source: str, actor: str) -> Submission:
     run = trainer.accept(session, request, source=source, actor=actor)
-    enqueue(store, session, run.id)
     return Submission(run.id, is_new=True)
+
+
+def ask_to_end(store: Store, run_id: str, wish: Wish, actor: str) -> RunView:
+    """Stop a run and keep its best, or cancel it and discard what it made; asking again changes nothing.
+
+    A run that is being worked on ends within moments: look at it again.
+
+    Raises:
+        NotFound: If there is no such run.
+        RunEnded: If it has ended otherwise.
+    """
+    runs.ask_to_end(store, run_id, wish, actor)
+    discard_if_cancelled(store, run_id)
+    return get_run(store, run_id)
+
+
+def retry(store: Store, run_id: str, actor: str, *, from_start: bool = False) -> RunView:
+    """Queue a failed or cancelled run once more, as a new run on the same batch.
+
+    It goes on behind the last epoch that was kept, if there is one and the champion is still the one that it
+    learned from; then its events begin with those of the run before.
+
+    Args:
+        store: Where the run is.
+        run_id: The run that ended.
+        actor: Who retries it.
+        from_start: Learn everything anew.
+
+    Raises:
+        NotFound: If there is no such run.
+        RunNotRetryable: If it goes on, or succeeded.
+    """
+    can_go_on = not from_start and epochs_to_keep(store, run_id) > 0
+    with store.database.write() as session:
+        ended = runs.locked(session, run_id)
+        new_id = runs.create_retry(session, ended, actor, goes_on=can_go_on).id
+    _see_to(store)
+    return get_run(store, new_id)
 
 
 def preview(store: Store, request: FineTuneRequest) -> DatasetPreview:
@@ -157,10 +205,11 @@ def _warnings(request: FineTuneRequest, base: BaseSet) -> list[str]:
 
 
 def live_workers(store: Store) -> list[Worker]:
-    """Workers with a fresh heartbeat, newest first."""
+    """Workers with a fresh heartbeat, newest first; one from the future is of a clock that was set back."""
+    now = utc_now()
     query = (
         sa.select(Worker)
-        .where(Worker.heartbeat_at > utc_now() - FRESH_HEARTBEAT)
+        .where(Worker.heartbeat_at.between(now - FRESH_HEARTBEAT, now + FRESH_HEARTBEAT))
         .order_by(Worker.started_at.desc())
     )
     with store.database.read() as session:
@@ -172,13 +221,52 @@ def worker_lock(settings: Settings) -> FileLock:
     return FileLock(settings.data_dir / "worker.lock")
 
 
+def epochs_to_keep(store: Store, run_id: str) -> int:
+    """Epochs that a retry of this run would not repeat; none if none is kept, or its parent is not live now.
+
+    Raises:
+        NotFound: If there is no such run.
+    """
+    run, live = runs.get_row(store, run_id), publish.champion(store)
+    goes_on = run.status == "failed" and run.resume_sha256 and live and live.id == run.parent_id
+    return run.resume_epoch if goes_on else 0
+
+
+def put_back_orphans(store: Store, watch: Watch) -> None:
+    """Queue again what dead owners worked on."""
+    for run_id in watch.look():
+        discard_if_cancelled(store, run_id)
+
+
+def discard_if_cancelled(store: Store, run_id: str) -> None:
+    """Remove what a run made that was cancelled while nobody worked on it."""
+    if runs.get_row(store, run_id).status == "cancelled":
+        trainer.discard(store, run_id)
+
+
+class Keeper:
+    """Sees to it, while a door is open, that runs have a worker and none has a dead one."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store to look after."""
+        self._store = store
+        self._watch = Watch(store)
+
+    def look(self) -> None:
+        """Look once; call it every few seconds."""
+        put_back_orphans(self._store, self._watch)
+        # Before the files, which may be damaged: runs that wait are not to wait for that.
+        ensure_worker(self._store)
+        publish.follow(self._store)
+
+
 def ensure_worker(store: Store) -> None:
     """Start a detached local worker if a run needs one, and none lives here or on another host.
 
     It ends by itself when nothing is queued for a while. If two doors start one at once, the second
     worker finds the lock taken and ends.
     """
-    if not store.settings.worker_autostart or not runs.need_worker(store) or _worker_lives(store):
+    if not store.settings.worker_autostart or not _need_worker(store) or _worker_lives(store):
         return
     with (store.settings.logs_dir / "worker.log").open("ab") as log:
         subprocess.run(
@@ -190,6 +278,13 @@ def ensure_worker(store: Store) -> None:
             stderr=log,
             check=True,
         )
+
+
+def _need_worker(store: Store) -> bool:
+    is_left = sa.and_(Run.status.in_(WORKING), Run.owner_id.startswith(OWNED_BY_WORKER))
+    with store.database.read() as session:
+        needy = sa.select(Run.id).where(sa.or_(Run.status == "queued", is_left)).limit(1)
+        return session.scalar(needy) is not None
 
 
 def _worker_lives(store: Store) -> bool:

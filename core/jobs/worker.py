@@ -1,26 +1,48 @@
-"""The process that works the queue off: `python -m core.jobs.worker`, one a host."""
+"""The process that works the queue off: `python -m core.jobs.worker`, one a host and home."""
 
 import argparse
 import hashlib
+import logging
 import os
 import platform
 import signal
+import subprocess
 import threading
+import time
+from contextlib import suppress
 
 import sqlalchemy as sa
-from dbos import DBOS
 from filelock import Timeout
 
-from core.jobs import workflow
-from core.jobs.queue import QUEUE, dbos_config
-from core.jobs.service import ensure_worker, worker_lock
-from core.store import Store, runs
+from core import trainer
+from core.errors import ClaimLost, RunCancelled, TmsError
+from core.jobs import crew
+from core.jobs.bell import Listener
+from core.jobs.crew import Crew
+from core.jobs.service import (
+    OWNED_BY_WORKER,
+    discard_if_cancelled,
+    ensure_worker,
+    put_back_orphans,
+    worker_lock,
+)
+from core.registry import publish
+from core.store import Store, claims, runs
+from core.store.claims import Claim
+from core.store.database import AWAY, patiently
 from core.store.ids import new_id
+from core.store.states import ENDED
 from core.store.tables import Worker, utc_now
+from core.training import failures
 
-HEARTBEAT_INTERVAL_S = 5.0
 IDLE_BEFORE_EXIT_S = 120.0
-_QUEUE_POLL_S = 0.5
+_BELL_POLL_S = 0.05
+_QUEUE_POLL_S = 1.0
+_RUNNER_POLL_S = 0.5
+# A runner sees by itself that its run is cancelled; one that hangs is ended from here.
+_LOOKS_BEFORE_KILL = 4
+
+log = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -30,19 +52,20 @@ def main() -> int:
         "--exit-when-idle", action="store_true", help="End when nothing was queued for a while."
     )
     asked = parser.parse_args()
-    store = workflow.worker_store()
-    lock = worker_lock(store.settings)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return 0
-    try:
-        _work(store, IDLE_BEFORE_EXIT_S if asked.exit_when_idle else float("inf"))
-    finally:
-        lock.release()
-    if asked.exit_when_idle:
-        # A run may have come in between the last look and this release, when its door saw a living worker.
-        ensure_worker(store)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    with Store.open() as store:
+        lock = worker_lock(store.settings)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return 0
+        try:
+            _work(store, IDLE_BEFORE_EXIT_S if asked.exit_when_idle else float("inf"))
+        finally:
+            lock.release()
+        if asked.exit_when_idle:
+            # A run may have come in since the last look, when its door saw a living worker.
+            ensure_worker(store)
     return 0
 
 
@@ -50,41 +73,142 @@ def _work(store: Store, idle_limit_s: float) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    worker_id = _sign_in(store)
-    DBOS(config=dbos_config(store.settings, _executor_id(store)))
-    DBOS.launch()
-    DBOS.register_queue(QUEUE, worker_concurrency=1, polling_interval_sec=_QUEUE_POLL_S)
-    try:
-        _beat(store, worker_id, stop, idle_limit_s)
-    finally:
-        DBOS.destroy()
-        _sign_out(store, worker_id)
+    place = _place(store)
+    # This process holds the worker's lock: whoever worked here before is dead.
+    for run_id in claims.put_back_runs_of(store, place):
+        discard_if_cancelled(store, run_id)
+    with Pulse(store, place) as pulse:
+        runners = Crew(store.settings)
+        try:
+            _work_queue_off(store, pulse, runners, stop, idle_limit_s)
+        finally:
+            runners.dismiss_spare()
 
 
-def _beat(store: Store, worker_id: str, stop: threading.Event, idle_limit_s: float) -> None:
-    idle_s = 0.0
-    while idle_s < idle_limit_s and not stop.wait(HEARTBEAT_INTERVAL_S):
-        with store.database.write() as session:
-            session.execute(sa.update(Worker).where(Worker.id == worker_id).values(heartbeat_at=utc_now()))
-        idle_s = 0.0 if runs.need_worker(store) else idle_s + HEARTBEAT_INTERVAL_S
-
-
-def _executor_id(store: Store) -> str:
-    """The same after a restart here, another on another host or home."""
+def _place(store: Store) -> str:
+    """What the ids of all workers of this host and home begin with."""
     home = hashlib.sha256(str(store.settings.home).encode()).hexdigest()[:8]
-    return f"{platform.node()}-{home}"
+    return f"{OWNED_BY_WORKER}{platform.node()}-{home}:"
 
 
-def _sign_in(store: Store) -> str:
-    worker = Worker(id=new_id("worker"), host=platform.node(), pid=os.getpid(), device=store.settings.device)
-    with store.database.write() as session:
-        session.add(worker)
-    return worker.id
+def _work_queue_off(
+    store: Store, pulse: "Pulse", runners: Crew, stop: threading.Event, idle_limit_s: float
+) -> None:
+    bell, worked_s = Listener(store.settings), time.monotonic()
+    while not stop.is_set() and time.monotonic() - worked_s < idle_limit_s:
+        claim = _take_next(store, pulse.owner_id)
+        if claim is not None:
+            pulse.claim = claim
+            _have_it_done(store, claim, runners, stop)
+            pulse.claim, worked_s = None, time.monotonic()
+        else:
+            runners.keep_spare()
+            _wait_for_bell(bell, stop)
 
 
-def _sign_out(store: Store, worker_id: str) -> None:
-    with store.database.write() as session:
-        session.execute(sa.delete(Worker).where(Worker.id == worker_id))
+def _wait_for_bell(bell: Listener, stop: threading.Event) -> None:
+    """Return when the bell rings, when it is time to ask the database anyway, or when told to end."""
+    deadline_s = time.monotonic() + _QUEUE_POLL_S
+    while time.monotonic() < deadline_s and not bell.has_rung() and not stop.wait(_BELL_POLL_S):
+        pass
+
+
+def _take_next(store: Store, owner_id: str) -> Claim | None:
+    try:
+        return claims.take_next(store, owner_id)
+    except AWAY:
+        return None
+
+
+def _have_it_done(store: Store, claim: Claim, runners: Crew, stop: threading.Event) -> None:
+    """Have a runner take the run to its end, and see to what it leaves behind."""
+    log.info("run %s under fence %d", claim.run_id, claim.fence)
+    runner = runners.hand_over(claim)
+    _wait_for(store, claim, runner, stop)
+    crew.end(runner)
+    if stop.is_set():
+        patiently(lambda: claims.hand_back(store, claim))
+    else:
+        patiently(lambda: _conclude(store, claim, runner.returncode))
+    # Whoever cancels it while it is handed back finds nobody who works on it.
+    patiently(lambda: discard_if_cancelled(store, claim.run_id))
+
+
+def _wait_for(store: Store, claim: Claim, runner: "subprocess.Popen[bytes]", stop: threading.Event) -> None:
+    """Return when the runner has ended, or has to."""
+    cancelled_looks = 0
+    while runner.poll() is None and not stop.is_set() and cancelled_looks < _LOOKS_BEFORE_KILL:
+        with suppress(subprocess.TimeoutExpired):
+            runner.wait(_RUNNER_POLL_S)
+        with suppress(*AWAY):
+            run = runs.get_row(store, claim.run_id)
+            if run.fence != claim.fence:
+                return
+            cancelled_looks += run.wanted == "cancel"
+
+
+def _conclude(store: Store, claim: Claim, exit_status: int) -> None:
+    run = runs.get_row(store, claim.run_id)
+    if run.status in ENDED or run.fence != claim.fence:
+        return
+    if run.wanted == "cancel":
+        trainer.cancel(store, claim)
+        return
+    died = failures.runner_died(exit_status, store.settings.log_path(run.id))
+    log.warning("run %s: %s", run.id, died.detail)
+    claims.hand_back(store, claim, lost=died)
+
+
+class Pulse:
+    """Signs of life of a worker and its run, and a look at those of the others, in a thread of its own."""
+
+    def __init__(self, store: Store, place: str) -> None:
+        """Take the store, and what the worker's id begins with."""
+        self._store = store
+        self._worker = Worker(
+            id=new_id("worker"), host=platform.node(), pid=os.getpid(), device=store.settings.device
+        )
+        self.owner_id = f"{place}{self._worker.id}"
+        self.claim: Claim | None = None
+        self._watch = claims.Watch(store)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
+
+    def __enter__(self) -> "Pulse":
+        with self._store.database.write() as session:
+            session.add(self._worker)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing.set()
+        self._thread.join()
+        with suppress(*AWAY), self._store.database.write() as session:
+            session.execute(sa.delete(Worker).where(Worker.id == self._worker.id))
+
+    def _go_on(self) -> None:
+        while not self._closing.wait(claims.BEAT_INTERVAL_S):
+            try:
+                self._beat()
+                put_back_orphans(self._store, self._watch)
+                publish.follow(self._store)
+            except AWAY as error:
+                log.warning("the database does not answer: %s", type(error).__name__)
+            except TmsError as error:
+                log.warning("%s", error.detail)
+
+    def _beat(self) -> None:
+        claim = self.claim
+        with self._store.database.write() as session:
+            session.merge(Worker(id=self._worker.id, heartbeat_at=utc_now(), **_facts(self._worker)))
+            if claim is not None:
+                with suppress(ClaimLost, RunCancelled):
+                    claims.beat(session, claim)
+
+
+def _facts(worker: Worker) -> dict[str, object]:
+    """What stays the same, in case that somebody has cleared the row away."""
+    return {name: getattr(worker, name) for name in ("host", "pid", "device", "started_at")}
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """What is live: one file for inference services, one ledger row for everybody else.
 
 All of a promotion is written aside before any of it is renamed, and the ledger's transaction commits
-last: the ledger never names weights that are not there.
+last: the ledger never names weights that are not there. Where the files differ from the ledger, the ledger is
+right: on a host where the promotion did not happen, or if the database went away before the commit.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,14 @@ CHAMPION = "champion.json"
 
 
 def published_path(store: Store) -> Path:
-    """The weights that are live."""
+    """The weights that are live, for readers on this host."""
     return store.settings.weights_dir / PUBLISHED_WEIGHTS
 
 
 def champion(store: Store) -> Checkpoint | None:
     """The published checkpoint, or none before the first."""
-    query = (
-        sa.select(Checkpoint)
-        .join(LedgerEntry, LedgerEntry.checkpoint_id == Checkpoint.id)
-        .order_by(LedgerEntry.id.desc())
-        .limit(1)
-    )
-    with store.database.read() as session:
-        return session.scalar(query)
+    newest = _newest(store)
+    return newest[1] if newest else None
 
 
 def ledger(store: Store, limit: int = 20) -> list[LedgerEntry]:
@@ -58,7 +52,8 @@ def promote(
 ) -> bool:
     """Make a checkpoint the champion.
 
-    Repeating it for the checkpoint that is live already writes the files again and adds no row.
+    Repeating it adds no row: for the checkpoint that is live already the files are written again, and for a
+    run that has promoted it before nothing is changed, whatever became champion since.
 
     Args:
         store: Holds ledger and files.
@@ -75,25 +70,44 @@ def promote(
         CheckpointDamaged: If the weights are not those that were registered.
         DiskFull: If there is no space. In both cases what was live stays live.
     """
-    with _only_one_at_a_time(store):
-        live = champion(store)
-        live_id = live.id if live else None
-        if live_id not in (instead_of, candidate.id):
+    entry = LedgerEntry(
+        action="promote",
+        checkpoint_id=candidate.id,
+        previous_id=instead_of,
+        run_id=run_id,
+        actor=actor,
+        reason=reason,
+        created_at=utc_now(),
+    )
+    with _only_one_of_this_home(store):
+        live = _newest(store)
+        if live is not None and live[1].id == candidate.id:
+            _write_files(store, *live)
+            return True
+        return _has_promoted(store, entry) or _publish(store, entry, candidate)
+
+
+def follow(store: Store) -> bool:
+    """Make the published files of this host those of the champion, which another host may have promoted.
+
+    Costs one query and one small file while there is nothing to do.
+
+    Returns:
+        Whether they were changed.
+
+    Raises:
+        CheckpointDamaged: If the champion's weights are damaged here and in the blob store.
+        BlobStoreUnavailable: If they are to be fetched and the blob store does not answer.
+        DiskFull: If there is no space. In all cases the files stay as they were.
+    """
+    live = _newest(store)
+    if live is None or _is_shown(store, *live):
+        return False
+    with _only_one_of_this_home(store):
+        live = _newest(store)
+        if live is None or _is_shown(store, *live):
             return False
-        source = checkpoints.verified_weights(store, candidate)
-        manifest = {
-            **candidate.manifest,
-            "promoted_by": actor,
-            "promoted_at": utc_now().isoformat(),
-            "reason": reason,
-        }
-        with Replacement() as new, store.database.write() as session:
-            new.add_copy(published_path(store), source, "the published weights")
-            new.add_text(store.settings.weights_dir / CHAMPION, json.dumps(manifest, indent=2), CHAMPION)
-            if live_id != candidate.id:
-                session.add(_promotion(candidate, live_id, actor, reason, run_id))
-                session.flush()
-            new.commit()
+        _write_files(store, *live)
         return True
 
 
@@ -105,23 +119,72 @@ def write_last_metrics(store: Store, metrics: dict[str, Any]) -> None:
     """
     with Replacement() as new:
         new.add_text(store.settings.weights_dir / LAST_METRICS, json.dumps(metrics, indent=2), LAST_METRICS)
+        # Nothing is written to the database: but whoever may not write there may not write here either.
+        with store.database.write():
+            new.commit()
+
+
+def _newest(store: Store) -> tuple[LedgerEntry, Checkpoint] | None:
+    query = (
+        sa.select(LedgerEntry, Checkpoint)
+        .join(Checkpoint, LedgerEntry.checkpoint_id == Checkpoint.id)
+        .order_by(LedgerEntry.id.desc())
+        .limit(1)
+    )
+    with store.database.read() as session:
+        row = session.execute(query).one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+def _has_promoted(store: Store, entry: LedgerEntry) -> bool:
+    same = {"action": "promote", "checkpoint_id": entry.checkpoint_id, "run_id": entry.run_id}
+    query = sa.select(LedgerEntry.id).filter_by(**same).limit(1)
+    with store.database.read() as session:
+        return entry.run_id is not None and session.scalar(query) is not None
+
+
+def _publish(store: Store, entry: LedgerEntry, candidate: Checkpoint) -> bool:
+    newest_id = sa.select(LedgerEntry.checkpoint_id).order_by(LedgerEntry.id.desc()).limit(1)
+    with Replacement() as new:
+        _add_files(store, new, entry, candidate)
+        with store.database.write() as session:
+            # The lock of this home keeps no other host out.
+            store.database.exclusive(session, checkpoints.LEDGER_LOCK)
+            if session.scalar(newest_id) != entry.previous_id:
+                return False
+            session.add(entry)
+            session.flush()
+            new.commit()
+    return True
+
+
+def _write_files(store: Store, entry: LedgerEntry, checkpoint: Checkpoint) -> None:
+    with Replacement() as new:
+        _add_files(store, new, entry, checkpoint)
         new.commit()
 
 
-@contextmanager
-def _only_one_at_a_time(store: Store) -> Iterator[None]:
-    with FileLock(store.settings.data_dir / "publish.lock"):
-        yield
+def _is_shown(store: Store, entry: LedgerEntry, checkpoint: Checkpoint) -> bool:
+    shown = store.settings.weights_dir / CHAMPION
+    both_exist = shown.is_file() and published_path(store).is_file()
+    return both_exist and shown.read_bytes() == _manifest(entry, checkpoint).encode()
 
 
-def _promotion(
-    candidate: Checkpoint, live_id: str | None, actor: str, reason: str, run_id: str | None
-) -> LedgerEntry:
-    return LedgerEntry(
-        action="promote",
-        checkpoint_id=candidate.id,
-        previous_id=live_id,
-        run_id=run_id,
-        actor=actor,
-        reason=reason,
-    )
+def _add_files(store: Store, new: Replacement, entry: LedgerEntry, checkpoint: Checkpoint) -> None:
+    source = checkpoints.verified_weights(store, checkpoint)
+    new.add_copy(published_path(store), source, "the published weights")
+    new.add_text(store.settings.weights_dir / CHAMPION, _manifest(entry, checkpoint), CHAMPION)
+
+
+def _manifest(entry: LedgerEntry, checkpoint: Checkpoint) -> str:
+    """The content of `champion.json`, the same on every host."""
+    promotion = {
+        "promoted_by": entry.actor,
+        "promoted_at": entry.created_at.astimezone(UTC).isoformat(),
+        "reason": entry.reason,
+    }
+    return json.dumps({**checkpoint.manifest, **promotion}, indent=2)
+
+
+def _only_one_of_this_home(store: Store) -> FileLock:
+    return FileLock(store.settings.data_dir / "publish.lock")

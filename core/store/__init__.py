@@ -1,8 +1,11 @@
 """What is remembered: the database, the image store, and the settings that say where they are."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
+
+from sqlalchemy.orm import Session
 
 from core.config import Settings, get_settings
 from core.store.blobs import Blobs
@@ -28,6 +31,10 @@ class Store:
         database = Database(settings.database)
         database.migrate(settings.data_dir)
         return cls(settings, database, Blobs(settings.blobs, settings.data_dir / "blob_cache"))
+
+    def guarded(self, check: Callable[[Session], None]) -> Self:
+        """The same store, whose every writing transaction begins with a check that may refuse it."""
+        return replace(self, database=self.database.guarded(check))
 
     def close(self) -> None:
         """Let go of the database."""

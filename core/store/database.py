@@ -1,21 +1,51 @@
 """One engine, two kinds of transaction, and migrations that run by themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
-from typing import Any
+from threading import Event
+from time import monotonic
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from filelock import FileLock
 from sqlalchemy import event
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_MS = 30_000
 # Any number no other program uses as an advisory lock in the same database: "TMS" in ASCII.
 _POSTGRES_MIGRATION_LOCK = 0x544D53
+
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
+"""What is raised while a database cannot be reached, stays locked, or answers none of our connections."""
+_PATIENCE_S = 600.0
+_TRY_AGAIN_S = 0.5
+
+Result = TypeVar("Result")
+
+
+def patiently(work: Callable[[], Result], away: tuple[type[Exception], ...] = AWAY) -> Result:
+    """Do something that may be repeated, again and again while the database is away, for ten minutes.
+
+    Args:
+        work: What to do.
+        away: What says that something is away.
+
+    Raises:
+        OperationalError: Or InterfaceError, or another of `away`, if it is away still.
+    """
+    deadline_s = monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return work()
+        except away as error:
+            if monotonic() > deadline_s or "disk is full" in str(error):
+                raise
+            Event().wait(_TRY_AGAIN_S)
 
 
 class Database:
@@ -30,6 +60,7 @@ class Database:
         # Parameters hold image addresses, whose query strings may be secrets: they stay out of error texts.
         self.engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
         self._writer = self.engine.execution_options(tms_writes=True)
+        self._check: Callable[[Session], None] = lambda session: None
         if self.is_sqlite:
             _prepare_sqlite(self.engine)
 
@@ -48,16 +79,44 @@ class Database:
     def write(self) -> Iterator[Session]:
         """A session that commits at the end of the block, or changes nothing if the block raises."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
+            self._check(session)
             yield session
+
+    def guarded(self, check: Callable[[Session], None]) -> Self:
+        """The same database, whose every writing transaction begins with a check that may refuse it."""
+        guarded = copy(self)
+        guarded._check = check
+        return guarded
+
+    def exclusive(self, session: Session, name: str) -> None:
+        """Wait until nobody else's writing transaction holds this name, and hold it until this one ends."""
+        # On SQLite the transaction begins here, and it has only one that writes at a time.
+        connection = session.connection()
+        if not self.is_sqlite:
+            key = _POSTGRES_MIGRATION_LOCK, sa.func.hashtext(name)
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(*key)))
 
     def migrate(self, lock_folder: Path) -> None:
         """Bring the tables to the newest version; safe when several processes start at once."""
+        if self._is_newest():
+            return
+        # Here, because it takes a tenth of a second and is needed once in the life of a database.
+        from alembic import command
+        from alembic.config import Config
+
         with self._migration_lock(lock_folder), self.engine.connect() as connection:
             config = Config()
             config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
+
+    def _is_newest(self) -> bool:
+        newest = max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+        with self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return False
+            return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == newest)
 
     @contextmanager
     def _migration_lock(self, folder: Path) -> Iterator[None]:

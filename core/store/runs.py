@@ -1,44 +1,18 @@
-"""A run's states, its progress events, and how both are read.
+"""What happens to a run: it is made, moves from state to state, tells its progress, is told to end."""
 
-queued → preparing → training → evaluating → succeeded
-   └─────────┴──────────┴───────────┴──→ failed | cancelled
-             └──────────┴───────────┴──→ interrupted → queued
-"""
-
-from typing import Any, get_args
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.errors import NotFound, TmsError
-from core.schemas import FineTuneRequest, FineTuneSummary, RunStatus, RunView
+from core.errors import NotFound, RunEnded, RunNotRetryable, TmsError
+from core.schemas import FineTuneRequest, RunStatus
 from core.store import Store
 from core.store.ids import new_id
-from core.store.tables import Batch, Run, RunEvent, utc_now
+from core.store.states import ENDED, NEXT
+from core.store.tables import LedgerEntry, Run, RunEvent, utc_now
 
-
-def _states(*states: RunStatus) -> frozenset[RunStatus]:
-    return frozenset(states)
-
-
-ENDED = _states("succeeded", "failed", "cancelled")
-_WORKING = _states("preparing", "training", "evaluating")
-_ABORTS = _states("failed", "cancelled", "interrupted")
-NEXT: dict[RunStatus, frozenset[RunStatus]] = {
-    # Straight to training or evaluating when a run is taken up again behind stages that were finished.
-    "queued": _WORKING | _states("failed", "cancelled"),
-    "preparing": _ABORTS | _states("training"),
-    "training": _ABORTS | _states("evaluating"),
-    "evaluating": _ABORTS | _states("succeeded"),
-    "interrupted": _states("queued", "failed", "cancelled"),
-    "succeeded": _states(),
-    "failed": _states(),
-    "cancelled": _states(),
-}
-
-
-PYTHON = "python"
-"""Source of the batches that `run_finetune` works on in its own process, without a worker."""
+Wish = Literal["stop", "cancel"]
 
 
 class IllegalTransition(TmsError):
@@ -56,6 +30,45 @@ def create_run(session: Session, batch_id: str, request: FineTuneRequest) -> Run
     return run
 
 
+def create_retry(session: Session, ended: Run, actor: str, *, goes_on: bool) -> Run:
+    """Add a queued run that does again what an ended one was to do, or give the one that does so already.
+
+    Args:
+        session: Whose transaction has locked the ended run.
+        ended: Failed or cancelled.
+        actor: Who retries it.
+        goes_on: Whether it may begin behind the last epoch that was kept, with the events up to there.
+
+    Raises:
+        RunNotRetryable: If the run goes on, or succeeded.
+    """
+    if ended.status not in ("failed", "cancelled"):
+        detail = f"Run {ended.id} is {ended.status}; a failed or cancelled one can be retried."
+        raise RunNotRetryable(detail, run_id=ended.id)
+    unfinished = sa.select(Run).where(Run.continues_id == ended.id, Run.status.not_in(ENDED))
+    if (again := session.scalar(unfinished)) is not None:
+        return again
+    run = Run(id=new_id("run"), batch_id=ended.batch_id, request=ended.request, continues_id=ended.id)
+    session.add(run)
+    session.flush()
+    if goes_on:
+        _take_over_progress(session, ended, run)
+    append_event(session, run, "retry", {"of": ended.id, "by": actor, "epochs_done": run.resume_epoch})
+    return run
+
+
+def _take_over_progress(session: Session, ended: Run, run: Run) -> None:
+    run.parent_id, run.dataset_digest = ended.parent_id, ended.dataset_digest
+    run.resume_sha256, run.resume_epoch = ended.resume_sha256, ended.resume_epoch
+    # Whatever is kept has one owner, who deletes it in the end.
+    ended.resume_sha256 = None
+    told = RunEvent.kind.in_(("batch", "epoch"))
+    query = sa.select(RunEvent).where(RunEvent.run_id == ended.id, told).order_by(RunEvent.seq)
+    for event in session.scalars(query):
+        if event.payload["epoch"] <= run.resume_epoch:
+            append_event(session, run, event.kind, event.payload)
+
+
 def enter(store: Store, run_id: str, status: RunStatus, **changes: Any) -> None:
     """Move a run to a state, set further columns, and tell it as an event.
 
@@ -66,49 +79,111 @@ def enter(store: Store, run_id: str, status: RunStatus, **changes: Any) -> None:
         IllegalTransition: If its state does not lead there.
     """
     with store.database.write() as session:
-        run = _locked(session, run_id)
+        run = locked(session, run_id)
         if status != run.status:
-            _move(session, run, status)
+            move(session, run, status)
         for column, value in changes.items():
             setattr(run, column, value)
-
-
-def resume_interrupted(store: Store, run_id: str) -> None:
-    """Put a run whose worker died back to `queued`; one that never started is left alone."""
-    if get_row(store, run_id).status in _WORKING:
-        enter(store, run_id, "interrupted")
-        enter(store, run_id, "queued")
+        if changes:
+            got_on(run)
 
 
 def fail(store: Store, run_id: str, error: dict[str, Any]) -> None:
     """End a run as failed, unless it has ended already."""
     with store.database.write() as session:
-        run = _locked(session, run_id)
+        run = locked(session, run_id)
+        if run.status not in ENDED:
+            run.error = error
+            move(session, run, "failed")
+
+
+def got_on(run: Run) -> None:
+    """Note that the run has something to show that outlives its owner."""
+    run.setbacks = 0
+
+
+def save_progress(store: Store, run_id: str, resume_sha256: str, epoch: int, event: dict[str, Any]) -> str:
+    """Keep the state after an epoch and tell of the epoch, both or neither, so that none is counted twice.
+
+    Returns:
+        The sha256 of the state that was kept before, which nothing needs now; empty at first.
+    """
+    with store.database.write() as session:
+        run = locked(session, run_id)
+        before, run.resume_sha256, run.resume_epoch = run.resume_sha256, resume_sha256, epoch
+        append_event(session, run, "epoch", event)
+        got_on(run)
+    return before if before and before != resume_sha256 else ""
+
+
+def ask_to_end(store: Store, run_id: str, wish: Wish, actor: str) -> None:
+    """Note that a run is to stop and keep its best, or to be cancelled; a queued one ends at once.
+
+    Asking again changes nothing, and a cancellation outweighs a stop. A run that has learned nothing when it
+    is stopped has nothing to keep: it is cancelled.
+
+    Raises:
+        NotFound: If there is no such run.
+        RunEnded: If it has ended otherwise.
+    """
+    with store.database.write() as session:
+        run = locked(session, run_id)
         if run.status in ENDED:
+            _refuse_unless_done(run, wish)
             return
-        run.error = error
-        _move(session, run, "failed")
+        if run.wanted in (wish, "cancel"):
+            return
+        _refuse_if_published(session, run)
+        has_learned = run.resume_epoch > 0 or run.status in ("training", "evaluating")
+        run.wanted, run.wanted_by = wish if has_learned else "cancel", actor
+        append_event(session, run, "wanted", {"wanted": run.wanted, "asked": wish, "by": actor})
+        if run.status == "queued" and run.wanted == "cancel":
+            move(session, run, "cancelled")
 
 
-def _locked(session: Session, run_id: str) -> Run:
-    run = session.get(Run, run_id, with_for_update=True)
+def _refuse_unless_done(run: Run, wish: Wish) -> None:
+    is_done = run.status == "cancelled" or (wish == "stop" and run.wanted == "stop")
+    if not is_done:
+        raise RunEnded(f"Run {run.id} has {run.status} already: nothing is left to {wish}.", run_id=run.id)
+
+
+def _refuse_if_published(session: Session, run: Run) -> None:
+    promotion = sa.select(LedgerEntry.id).where(LedgerEntry.run_id == run.id)
+    if session.scalar(promotion.limit(1)) is not None:
+        raise RunEnded(f"The candidate of run {run.id} is live already. Roll back instead.", run_id=run.id)
+
+
+def locked(session: Session, run_id: str) -> Run:
+    """The run's row, which nobody else can write until the transaction ends.
+
+    Raises:
+        NotFound: If there is no such run.
+    """
+    run = session.get(Run, run_id, with_for_update=True, populate_existing=True)
     if run is None:
-        raise _unknown(run_id)
+        raise unknown(run_id)
     return run
 
 
-def _unknown(run_id: str) -> NotFound:
+def unknown(run_id: str) -> NotFound:
+    """The error for an id that no run has."""
     return NotFound(f"There is no run {run_id}. GET /api/runs lists all of them.")
 
 
-def _move(session: Session, run: Run, status: RunStatus) -> None:
+def move(session: Session, run: Run, status: RunStatus) -> None:
+    """Take one step from state to state, in the caller's transaction.
+
+    Raises:
+        IllegalTransition: If the run's state does not lead there.
+    """
     if status not in NEXT[run.status]:  # type: ignore[index]
         raise IllegalTransition(f"Run {run.id} is {run.status}; it cannot become {status}.")
     run.status = status
     now = utc_now()
     run.started_at = run.started_at or (now if status == "preparing" else None)
-    run.finished_at = now if status in ENDED else None
-    _append(session, run.id, "status", {"status": status})
+    if status in ENDED:
+        run.finished_at, run.owner_id = now, None
+    append_event(session, run, "status", {"status": status})
 
 
 def add_event(store: Store, run_id: str, kind: str, payload: dict[str, Any]) -> None:
@@ -117,18 +192,19 @@ def add_event(store: Store, run_id: str, kind: str, payload: dict[str, Any]) -> 
     Args:
         store: Where the run is kept.
         run_id: The run.
-        kind: `status`, `phase`, `batch`, `epoch` or `log`.
-        payload: JSON object; what it holds is told in docs/api.md.
+        kind: One of those that docs/api.md lists.
+        payload: JSON object; what it holds is told there too.
     """
     with store.database.write() as session:
-        # The lock on the run makes writers at once number their events one after the other.
-        _append(session, _locked(session, run_id).id, kind, payload)
+        append_event(session, locked(session, run_id), kind, payload)
 
 
-def _append(session: Session, run_id: str, kind: str, payload: dict[str, Any]) -> None:
-    newest = sa.select(sa.func.max(RunEvent.seq)).where(RunEvent.run_id == run_id)
+def append_event(session: Session, run: Run, kind: str, payload: dict[str, Any]) -> None:
+    """Append an event in the caller's transaction, which has locked the run, as events are numbered."""
+    newest = sa.select(sa.func.max(RunEvent.seq)).where(RunEvent.run_id == run.id)
     seq = (session.scalar(newest) or 0) + 1
-    session.add(RunEvent(run_id=run_id, seq=seq, kind=kind, payload=payload))
+    session.add(RunEvent(run_id=run.id, seq=seq, kind=kind, payload=payload, fence=run.fence))
+    session.flush()
 
 
 def events_after(store: Store, run_id: str, seq: int = 0, kinds: tuple[str, ...] = ()) -> list[RunEvent]:
@@ -149,78 +225,5 @@ def get_row(store: Store, run_id: str) -> Run:
     with store.database.read() as session:
         run = session.get(Run, run_id)
     if run is None:
-        raise _unknown(run_id)
+        raise unknown(run_id)
     return run
-
-
-def get_run(store: Store, run_id: str) -> RunView:
-    """One run as it is shown.
-
-    Raises:
-        NotFound: If there is no such run.
-    """
-    with store.database.read() as session:
-        row = session.execute(_runs_with_batch().where(Run.id == run_id)).one_or_none()
-        if row is None:
-            raise _unknown(run_id)
-        return _view(row[0], row[1], _queue_of(session))
-
-
-def list_runs(
-    store: Store, *, limit: int = 50, before: str | None = None, status: RunStatus | None = None
-) -> list[RunView]:
-    """Runs, newest first.
-
-    Args:
-        store: Where they are kept.
-        limit: At most this many.
-        before: Only runs made before the run with this id, for paging.
-        status: Only runs in this state.
-    """
-    query = _runs_with_batch().order_by(Run.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(Run.id < before)
-    if status is not None:
-        query = query.where(Run.status == status)
-    with store.database.read() as session:
-        queue = _queue_of(session)
-        return [_view(run, batch, queue) for run, batch in session.execute(query)]
-
-
-def count_by_status(store: Store) -> dict[RunStatus, int]:
-    """How many runs are in each state, states without a run included."""
-    query = sa.select(Run.status, sa.func.count()).group_by(Run.status)
-    with store.database.read() as session:
-        found: dict[str, int] = dict(session.execute(query).all())
-    return {status: found.get(status, 0) for status in get_args(RunStatus)}
-
-
-def need_worker(store: Store) -> bool:
-    """Whether a run that was handed in has not ended; `run_finetune` works on its own by itself."""
-    query = _runs_with_batch().where(Run.status.not_in(ENDED), Batch.source != PYTHON).limit(1)
-    with store.database.read() as session:
-        return session.execute(query).first() is not None
-
-
-def _runs_with_batch() -> sa.Select[Run, Batch]:
-    return sa.select(Run, Batch).join(Batch, Batch.id == Run.batch_id)
-
-
-def _queue_of(session: Session) -> list[str]:
-    return list(session.scalars(sa.select(Run.id).where(Run.status == "queued").order_by(Run.id)))
-
-
-def _view(run: Run, batch: Batch, queue: list[str]) -> RunView:
-    return RunView(
-        id=run.id,
-        status=run.status,
-        source=batch.source,
-        actor=batch.actor,
-        note=batch.note,
-        created_at=run.created_at.isoformat(),
-        started_at=run.started_at.isoformat() if run.started_at else None,
-        finished_at=run.finished_at.isoformat() if run.finished_at else None,
-        queue_position=queue.index(run.id) if run.id in queue else None,
-        summary=FineTuneSummary.model_validate(run.summary) if run.summary else None,
-        error=run.error,
-    )

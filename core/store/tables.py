@@ -153,11 +153,27 @@ class DatasetRevision(Base):
 
     digest: Mapped[str] = mapped_column(primary_key=True)
     manifest: Mapped[dict[str, Any]]
+    # The whole revision in the blob store, from which another host writes the files again.
+    content_sha256: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+class RunTransition(Base):
+    """A step that a run's state may take; a trigger refuses every other."""
+
+    __tablename__ = "run_transition"
+
+    from_status: Mapped[str] = mapped_column(primary_key=True)
+    to_status: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Run(Base):
-    """One fine-tune, from the queue to its outcome."""
+    """One fine-tune, from the queue to its outcome.
+
+    Whoever works on it is its owner and has raised `fence`; a write under an older fence is refused. `beats`
+    counts the owner's signs of life. `resume_sha256` names the blob that holds the state after
+    `resume_epoch` epochs; `setbacks` counts the owners lost since the run last got on.
+    """
 
     __tablename__ = "run"
     __table_args__ = (_one_of("status", get_args(RunStatus)), Index("run_by_status", "status", "id"))
@@ -169,6 +185,16 @@ class Run(Base):
     dataset_digest: Mapped[str | None] = mapped_column(ForeignKey("dataset_revision.digest"))
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoint.id"))
     checkpoint_id: Mapped[str | None]
+    fence: Mapped[int] = mapped_column(default=0, server_default="0")
+    owner_id: Mapped[str | None]
+    beats: Mapped[int] = mapped_column(default=0, server_default="0")
+    heartbeat_at: Mapped[datetime | None]
+    setbacks: Mapped[int] = mapped_column(default=0, server_default="0")
+    wanted: Mapped[str | None]
+    wanted_by: Mapped[str | None]
+    resume_sha256: Mapped[str | None]
+    resume_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
+    continues_id: Mapped[str | None]
     summary: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
@@ -188,7 +214,7 @@ class IdempotencyKey(Base):
 
 
 class RunEvent(Base):
-    """One step of a run's progress, numbered from 1."""
+    """One step of a run's progress, numbered from 1, and the fence of the owner that wrote it."""
 
     __tablename__ = "run_event"
 
@@ -196,6 +222,7 @@ class RunEvent(Base):
     seq: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
     payload: Mapped[dict[str, Any]]
+    fence: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

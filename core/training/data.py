@@ -84,19 +84,34 @@ class Loader(DataLoader[Any]):
         """Nothing to reset: workers are started anew each epoch."""
 
 
+class TrainLoader(Loader):
+    """Batches of one epoch after the other, each the same whichever was the first in this process."""
+
+    def __init__(self, dataset: LabelledDataset, sampler: "EpochSampler", seed: int, **options: Any) -> None:
+        """Take the images, the plan and the seed of the augmentation, and the options of `DataLoader`."""
+        super().__init__(dataset, sampler=sampler, generator=torch.Generator(), **options)
+        self._seed, self._plan = seed, sampler
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch comes next, from 0."""
+        self._plan.set_epoch(epoch)
+        # The loading processes draw their seeds, and so the augmentation, from it.
+        self.generator.manual_seed(self._seed + epoch)
+
+
 def train_loader(
     dataset: LabelledDataset, sampler: EpochSampler, batch_size: int, workers: int, seed: int
-) -> Loader:
+) -> TrainLoader:
     """Batches of the epoch that the sampler stands at."""
-    return Loader(
+    return TrainLoader(
         dataset,
+        sampler,
+        seed,
         batch_size=batch_size,
-        sampler=sampler,
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         collate_fn=dataset.collate_fn,
         worker_init_fn=seed_worker,
-        generator=torch.Generator().manual_seed(seed),
     )
 
 

@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
 from core.config import Settings
 from core.errors import DeviceUnavailable
 
-_LOCK_POLL_S = 0.2
+_LOCK_POLL_S = 0.1
+_LOCK_WAIT_S = 0.5
 
 
 def resolve_device(asked: str) -> str:
@@ -40,7 +41,9 @@ def use_all_cores() -> None:
 
 
 @contextmanager
-def device_lock(settings: Settings, device: str, on_wait: Callable[[], None]) -> Iterator[None]:
+def device_lock(
+    settings: Settings, device: str, on_wait: Callable[[], None], may_wait: Callable[[], None]
+) -> Iterator[None]:
     """Hold each GPU of the device, or the CPU, for this process alone.
 
     The operating system frees the lock when the process ends, however it ends.
@@ -49,23 +52,41 @@ def device_lock(settings: Settings, device: str, on_wait: Callable[[], None]) ->
         settings: Say where the lock files lie.
         device: As `resolve_device` returned it.
         on_wait: Called once if another process holds the device.
+        may_wait: Called again and again while it does; raises to give up.
     """
+    with ExitStack() as held:
+        for lock in _locks(settings, device):
+            _acquire(lock, on_wait, may_wait)
+            held.callback(lock.release)
+        yield
+
+
+@contextmanager
+def free_device_lock(settings: Settings, device: str) -> Iterator[None]:
+    """Hold the device only if it is free now.
+
+    Raises:
+        Timeout: If another process holds it.
+    """
+    with ExitStack() as held:
+        for lock in _locks(settings, device):
+            held.enter_context(lock.acquire(blocking=False))
+        yield
+
+
+def _locks(settings: Settings, device: str) -> list[FileLock]:
     folder = settings.data_dir / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     # Always in the same order, so that 0,1 and 1,0 cannot wait for each other.
-    locks = [FileLock(folder / f"device-{name}.lock") for name in sorted(device.split(","))]
-    try:
-        for lock in locks:
-            _acquire(lock, on_wait)
-        yield
-    finally:
-        for lock in locks:
-            lock.release()
+    return [FileLock(folder / f"device-{name}.lock") for name in sorted(device.split(","))]
 
 
-def _acquire(lock: FileLock, on_wait: Callable[[], None]) -> None:
+def _acquire(lock: FileLock, on_wait: Callable[[], None], may_wait: Callable[[], None]) -> None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
         on_wait()
-        lock.acquire(poll_interval=_LOCK_POLL_S)
+        while not lock.is_locked:
+            may_wait()
+            with suppress(Timeout):
+                lock.acquire(timeout=_LOCK_WAIT_S, poll_interval=_LOCK_POLL_S)

@@ -1,25 +1,52 @@
 """Ultralytics' training loop, fed by a dataset revision and told apart from its side effects."""
 
+import random
 import time
-from copy import deepcopy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from subprocess import CalledProcessError
 from typing import Any
 
+import numpy as np
 import torch
+from ultralytics.cfg import get_cfg
+from ultralytics.engine import trainer as ultralytics_trainer
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
 from core.dataset.revision import DatasetRevision
-from core.errors import TrainingFailed
+from core.errors import OutOfMemory, TrainingFailed
 from core.schemas import Hyperparameters
+from core.training import state
 from core.training.blend import blend_into
+from core.training.courier import Courier, DetachedCourier
 from core.training.data import EpochSampler, LabelledDataset, data_dictionary, train_loader, validation_loader
 from core.training.device import use_all_cores
-from core.training.progress import Report
 from core.training.recipe import trainer_arguments
-from core.training.weights import load_model, save_model
+from core.training.weights import STATE_FILE, load_model, save_model
+
+
+@contextmanager
+def _seeds_alone() -> Iterator[None]:
+    """Have Ultralytics set seeds and nothing else.
+
+    It would also tell torch that algorithms need not be deterministic, which they need not be from the start;
+    torch imports its whole compiler to hear that, which takes a second.
+    """
+    theirs = ultralytics_trainer.init_seeds
+    if not torch.are_deterministic_algorithms_enabled():
+        ultralytics_trainer.init_seeds = _set_seeds
+    try:
+        yield
+    finally:
+        ultralytics_trainer.init_seeds = theirs
+
+
+def _set_seeds(seed: int, deterministic: bool = False) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 class FineTuner(DetectionTrainer):  # type: ignore[misc]
@@ -28,6 +55,11 @@ class FineTuner(DetectionTrainer):  # type: ignore[misc]
     The argument `data` is the folder of the revision, so that the processes of a multi-GPU run can build
     the same trainer from its arguments alone.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what Ultralytics' trainer takes."""
+        with _seeds_alone():
+            super().__init__(*args, **options)
 
     def get_dataset(self) -> dict[str, Any]:
         """Read the revision in place of a data.yaml."""
@@ -54,15 +86,35 @@ class FineTuner(DetectionTrainer):  # type: ignore[misc]
         sampler = EpochSampler(self.revision.epoch_positions(), self.args.seed, rank, processes)
         return train_loader(dataset, sampler, batch_size, self.args.workers, self.args.seed)
 
+    def setup_model(self) -> None:
+        """Take the parent's model itself; Ultralytics would build another and copy the weights into it."""
+        self.model: Any = load_model(Path(self.args.model)).requires_grad_(True)
+
     def _setup_train(self) -> None:
         super()._setup_train()
         if self.device.type == "cpu":
             use_all_cores()
+        self.best_weights: state.State = {}
+        self.trained_s = 0.0
+        if found := state.load(self.state_path):
+            self.best_weights, self.trained_s = found["best"], found["trained_s"]
+            state.restore(self, found)
+
+    @property
+    def state_path(self) -> Path:
+        """Where the state after each epoch is written, and found when a run goes on."""
+        return Path(self.args.project) / STATE_FILE
+
+    def _build_train_pipeline(self) -> None:
+        # Ultralytics comes here a second time to go on with half the batch size, which nobody asked for.
+        if getattr(self, "_oom_retries", 0):
+            raise OutOfMemory(f"A batch of {2 * self.batch_size} images did not fit into device memory.")
+        super()._build_train_pipeline()
 
     def _model_train(self) -> None:
         super()._model_train()
         # Ultralytics tells the sampler its epoch only when there are several processes.
-        self.train_loader.sampler.set_epoch(self.epoch)
+        self.train_loader.set_epoch(self.epoch)
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
         if self.loss is not None and not torch.isfinite(self.loss):
@@ -73,28 +125,26 @@ class FineTuner(DetectionTrainer):  # type: ignore[misc]
         return False
 
     def save_model(self) -> bool:
-        """Keep the weights of the best epoch on the tune split, in fp32."""
-        is_best = bool(self.best_fitness == self.fitness)
-        if is_best:
-            # Ultralytics cannot fuse weights that are stored channels last, as CUDA training leaves them.
-            model = deepcopy(unwrap_model(self.ema.ema)).float().to(memory_format=torch.contiguous_format)
-            model.criterion, model.args = None, vars(self.args)
-            save_model(model, self.best)
-        return is_best
+        """Keep all it takes to go on from here, the best weights on the tune split among it, in fp32."""
+        if self.best_fitness == self.fitness:
+            weights = unwrap_model(self.ema.ema).state_dict()
+            self.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
+        state.save(state.capture(self, self.best_weights), self.state_path)
+        return True
 
     def final_eval(self) -> None:
         """Nothing: judging is done on other images, by core.evaluation."""
 
 
 class Progress:
-    """Tells a report of batches and epochs, and ends training when its time is up.
+    """Tells a courier of batches and epochs, and ends training when the run is stopped or its time is up.
 
     A multi-GPU run hands it to other processes, so it holds only what can be pickled.
     """
 
-    def __init__(self, report: Report, time_budget_s: float | None) -> None:
-        """Take where to report to, and the seconds that training may take."""
-        self._report = report
+    def __init__(self, courier: Courier | DetachedCourier, time_budget_s: float | None) -> None:
+        """Take whom to report to, and the seconds that training may take."""
+        self._courier = courier
         self._time_budget_s = time_budget_s
         self._step = 0
         self._started_s = 0.0
@@ -106,46 +156,56 @@ class Progress:
         trainer.add_callback("on_fit_epoch_end", self._epoch)
 
     def _start(self, trainer: FineTuner) -> None:
-        self._started_s = time.monotonic()
+        # As if the run had never been interrupted, so that pace, budget and step go on with it.
+        self._started_s = time.monotonic() - trainer.trained_s
+        self._step = len(trainer.train_loader) * trainer.start_epoch
+        if trainer.start_epoch and RANK in {-1, 0}:
+            self._courier("resumed", {"epochs_done": trainer.start_epoch, "step": self._step})
 
     def _batch(self, trainer: FineTuner) -> None:
         self._step += 1
-        elapsed_s = time.monotonic() - self._started_s
-        if self._time_budget_s is not None and elapsed_s > self._time_budget_s:
-            trainer.stop = True
-        if RANK not in {-1, 0}:
-            return
+        trainer.trained_s = time.monotonic() - self._started_s
+        if RANK in {-1, 0}:
+            self._courier("batch", self._batch_payload(trainer))
+        # Several processes end together, at the end of the epoch, or they would wait for each other.
+        if RANK == -1:
+            trainer.stop = trainer.stop or self._has_to_stop(trainer)
+
+    def _has_to_stop(self, trainer: FineTuner) -> bool:
+        is_over = self._time_budget_s is not None and trainer.trained_s > self._time_budget_s
+        return is_over or self._courier.order == "stop"
+
+    def _batch_payload(self, trainer: FineTuner) -> dict[str, Any]:
         steps = len(trainer.train_loader) * trainer.epochs
-        seconds_per_step = elapsed_s / self._step
-        self._report(
-            "batch",
-            {
-                "epoch": trainer.epoch + 1,
-                "epochs": trainer.epochs,
-                "step": self._step,
-                "steps": steps,
-                "loss": {name: round(float(value), 5) for name, value in trainer.loss_items.items()},
-                "learning_rate": trainer.optimizer.param_groups[0]["lr"],
-                "images_per_s": round(trainer.batch_size / seconds_per_step, 2),
-                "eta_s": round(seconds_per_step * (steps - self._step), 1),
-            },
-        )
+        seconds_per_step = trainer.trained_s / self._step
+        return {
+            "epoch": trainer.epoch + 1,
+            "epochs": trainer.epochs,
+            "step": self._step,
+            "steps": steps,
+            "loss": {name: round(float(value), 5) for name, value in trainer.loss_items.items()},
+            "learning_rate": trainer.optimizer.param_groups[0]["lr"],
+            "images_per_s": round(trainer.batch_size / seconds_per_step, 2),
+            "eta_s": round(seconds_per_step * (steps - self._step), 1),
+        }
 
     def _epoch(self, trainer: FineTuner) -> None:
         if RANK not in {-1, 0}:
             return
-        metrics = {name: value for name, value in trainer.metrics.items() if name.startswith("metrics/")}
-        self._report(
-            "epoch",
-            {
-                "epoch": trainer.epoch + 1,
-                "epochs": trainer.epochs,
-                "losses": {name: round(float(value), 5) for name, value in trainer.tloss.items()},
-                "metrics": {**metrics, "fitness": round(float(trainer.fitness), 5)},
-                "learning_rate": trainer.optimizer.param_groups[0]["lr"],
-                "is_best": bool(trainer.best_fitness == trainer.fitness),
-            },
-        )
+        self._courier.keep_epoch(trainer.state_path, trainer.epoch + 1, _epoch_payload(trainer))
+        trainer.stop = trainer.stop or self._has_to_stop(trainer)
+
+
+def _epoch_payload(trainer: FineTuner) -> dict[str, Any]:
+    metrics = {name: value for name, value in trainer.metrics.items() if name.startswith("metrics/")}
+    return {
+        "epoch": trainer.epoch + 1,
+        "epochs": trainer.epochs,
+        "losses": {name: round(float(value), 5) for name, value in trainer.tloss.items()},
+        "metrics": {**metrics, "fitness": round(float(trainer.fitness), 5)},
+        "learning_rate": trainer.optimizer.param_groups[0]["lr"],
+        "is_best": bool(trainer.best_fitness == trainer.fitness),
+    }
 
 
 def fine_tune(
@@ -155,44 +215,58 @@ def fine_tune(
     dataset_folder: Path,
     run_folder: Path,
     device: str,
-    report: Report,
+    courier: Courier | DetachedCourier,
 ) -> Path:
     """Train from the parent's weights on the revision in `dataset_folder`.
+
+    If `run_folder` holds the state of an earlier attempt, training goes on behind its last finished epoch. If
+    the run was told to stop before that, or had finished, nothing is trained.
 
     Args:
         hyperparameters: Honoured to the letter.
         parent: Weights to start from.
         dataset_folder: Where the revision was saved.
-        run_folder: Takes Ultralytics' files, under `train/`.
+        run_folder: Takes the state after each epoch, the candidate, and Ultralytics' files, under `train/`.
         device: As `resolve_device` returned it.
-        report: Told of each batch and epoch; must be picklable for several GPUs.
+        courier: Told of each batch and epoch; must be picklable for several GPUs.
 
     Returns:
         The weights of the best epoch on the tune split, fp32, blended as asked.
 
     Raises:
-        TrainingFailed: If the loop raises, the loss stops being a number, or no weights are left.
+        ResumeStateDamaged: If there is a state and it cannot be read.
+        TrainingFailed: If the loss stops being a number, or no weights are left. What Ultralytics and torch
+            raise is passed on; `core.training.failures` tells it in plain words.
     """
     arguments = trainer_arguments(
         hyperparameters, parent=parent, dataset_folder=dataset_folder, run_folder=run_folder, device=device
     )
-    try:
+    run_folder.mkdir(parents=True, exist_ok=True)
+    state_path = run_folder / STATE_FILE
+    if not _is_over(state.load(state_path), hyperparameters.epochs, courier):
         trainer = FineTuner(overrides=arguments)
-        Progress(report, hyperparameters.time_budget_s).attach(trainer)
+        Progress(courier, hyperparameters.time_budget_s).attach(trainer)
         trainer.train()
-    except (RuntimeError, ValueError, AssertionError, MemoryError, CalledProcessError) as error:
-        raise TrainingFailed(
-            f"Training stopped with {type(error).__name__}: {error} The run's log has the lines before it."
-        ) from error
-    best = Path(trainer.best)
-    if not best.exists():
+    found = state.load(state_path)
+    if found is None:
         raise TrainingFailed("Training ended without weights. The run's log says why; then start it again.")
-    if hyperparameters.blend < 1:
-        _blend(best, parent, hyperparameters.blend)
-    return best
+    target = run_folder / "candidate.pt"
+    return _write_candidate(found["best"], parent, hyperparameters.blend, arguments, target)
 
 
-def _blend(weights: Path, champion_weights: Path, share: float) -> None:
-    candidate = load_model(weights)
-    blend_into(candidate, load_model(champion_weights), share)
-    save_model(candidate, weights)
+def _is_over(found: state.State | None, epochs: int, courier: Courier | DetachedCourier) -> bool:
+    return found is not None and (
+        found["is_over"] or found["epochs_done"] >= epochs or courier.order == "stop"
+    )
+
+
+def _write_candidate(
+    best: state.State, parent: Path, share: float, arguments: dict[str, Any], path: Path
+) -> Path:
+    candidate = load_model(parent)
+    candidate.load_state_dict(best)
+    if share < 1:
+        blend_into(candidate, load_model(parent), share)
+    candidate.args = vars(get_cfg(overrides=arguments))
+    save_model(candidate, path)
+    return path

@@ -1,27 +1,33 @@
 """Reading and writing weights files."""
 
-import hashlib
 import os
 import pickle
+from copy import deepcopy
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from core.errors import BaselineUnreadable, disk_full_named
 
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+STATE_FILE = "resume.pt"
+"""The state after an epoch, in a run's folder; core.training.state writes and reads it."""
 
 
 def load_model(path: Path) -> Any:
-    """The detection model of a checkpoint, fp32, on the CPU, in eval mode.
+    """The detection model of a checkpoint, fp32, on the CPU, in eval mode, for the caller to change at will.
+
+    A file that was read before in this process is not read again: a warm runner has the champion at hand.
 
     Raises:
         BaselineUnreadable: If the file is no YOLO detection checkpoint.
     """
+    changed_ns = path.stat().st_mtime_ns if path.exists() else 0
+    return deepcopy(_read_model(path, changed_ns))
+
+
+@lru_cache(maxsize=2)
+def _read_model(path: Path, changed_ns: int) -> Any:
     from ultralytics.nn.tasks import DetectionModel, load_checkpoint
 
     try:

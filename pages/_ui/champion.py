@@ -5,7 +5,7 @@ from datetime import datetime
 
 from core.registry.publish import champion, ledger
 from core.store import Store
-from core.store.runs import list_runs
+from core.store.run_views import list_runs
 from pages._ui.words import short_id
 
 _RUNS_LOOKED_AT = 50

@@ -7,15 +7,14 @@ from typing import NoReturn
 import streamlit as st
 
 from core.errors import InsecureBinding, TmsError
-from core.jobs.service import ensure_worker
 from core.store import Store
 from pages._ui import sidebar
+from pages._ui.keeping import KeptStore
 from pages._ui.notes import problem
 from pages._ui.words import plain
 
 _SCREENS = Path(__file__).resolve().parent.parent
 _ICON = Path(__file__).with_name("icon.svg")
-_WORKER_CHECK_S = 60
 
 
 def open_house() -> st.Page:
@@ -124,21 +123,13 @@ def _sign_out() -> None:
 
 def _opened() -> Store:
     try:
-        store = _store()
-        _keep_a_worker(store)
+        return _kept().store
     except TmsError as error:
         problem(error.as_dict())
         st.stop()
-    return store
 
 
-@st.cache_resource(show_spinner=False, on_release=Store.close)
-def _store() -> Store:
-    return Store.open()
-
-
-@st.cache_resource(show_spinner=False, ttl=_WORKER_CHECK_S)
-def _keep_a_worker(_store: Store) -> bool:
-    """Start a local worker if none is alive; asked once a minute for the whole server, not once a viewer."""
-    ensure_worker(_store)
-    return True
+@st.cache_resource(show_spinner=False, on_release=KeptStore.close)
+def _kept() -> KeptStore:
+    """One for the whole server, however many look."""
+    return KeptStore()

@@ -1,5 +1,6 @@
 """A run's progress as its events tell it, read once and then only what is new."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,11 @@ import streamlit as st
 from core.store import Store
 from core.store.runs import events_after
 
-_KINDS = ("status", "phase", "batch", "epoch")
+LOG_LINES_KEPT = 200
+_PLACES = ("status", "phase", "batch", "retry")
+_KINDS = (*_PLACES, "epoch", "resumed", "load", "log", "wanted")
+
+Payload = dict[str, Any]
 
 
 @dataclass
@@ -18,16 +23,20 @@ class History:
     Attributes:
         run_id: The run.
         seq: Number of the newest event that was read.
-        phase: Payload of the newest `phase` event of the present state, if it told one.
+        place: Kind and payload of the newest event that says where the run stands.
         batches: Payloads of `batch` events, in order of their step.
         epochs: Payloads of `epoch` events, in order of their epoch.
+        log_lines: The newest lines of its log, as its worker sent them.
+        newest: The newest payload of each other kind.
     """
 
     run_id: str
     seq: int = 0
-    phase: dict[str, Any] | None = None
-    batches: list[dict[str, Any]] = field(default_factory=list)
-    epochs: list[dict[str, Any]] = field(default_factory=list)
+    place: tuple[str, Payload] = ("status", {})
+    batches: list[Payload] = field(default_factory=list)
+    epochs: list[Payload] = field(default_factory=list)
+    log_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES_KEPT))
+    newest: dict[str, Payload] = field(default_factory=dict)
 
     def read(self, store: Store) -> None:
         """Add what is new."""
@@ -35,27 +44,38 @@ class History:
             self.seq = event.seq
             self._add(event.kind, event.payload)
 
-    def _add(self, kind: str, payload: dict[str, Any]) -> None:
-        if kind == "status":
-            self.phase = None
-        elif kind == "phase":
-            self.phase = payload
-        elif kind == "batch":
-            _append_in_order(self.batches, payload, "step")
+    def _add(self, kind: str, payload: Payload) -> None:
+        if kind in _PLACES:
+            self.place = kind, payload
+        if kind == "batch":
+            self._forget_steps_after(payload["step"] - 1)
+            self.batches.append(payload)
+        elif kind == "resumed":
+            self._forget_steps_after(payload["step"])
+        elif kind == "epoch":
+            self.epochs.append(payload)
+        elif kind == "log":
+            self.log_lines.extend(payload["lines"])
         else:
-            _append_in_order(self.epochs, payload, "epoch")
+            self.newest[kind] = payload
+
+    def _forget_steps_after(self, step: int) -> None:
+        # A run that goes on after its worker died does the steps of the unfinished epoch once more.
+        while self.batches and self.batches[-1]["step"] > step:
+            self.batches.pop()
 
     @property
-    def newest_batch(self) -> dict[str, Any] | None:
-        """The latest `batch` payload, if training has begun."""
-        return self.batches[-1] if self.batches else None
+    def phase(self) -> Payload | None:
+        """The `phase` payload, if that is the newest word on where the run stands."""
+        return self._at("phase")
 
+    @property
+    def batch(self) -> Payload | None:
+        """The `batch` payload, if that is the newest word on where the run stands."""
+        return self._at("batch")
 
-def _append_in_order(told: list[dict[str, Any]], payload: dict[str, Any], by: str) -> None:
-    # A run that starts again after its host died tells its first steps a second time.
-    while told and told[-1][by] >= payload[by]:
-        told.pop()
-    told.append(payload)
+    def _at(self, kind: str) -> Payload | None:
+        return self.place[1] if self.place[0] == kind else None
 
 
 def history_of(store: Store, run_id: str) -> History:

@@ -13,10 +13,19 @@ def problem(error: dict[str, Any]) -> None:
     Args:
         error: `code`, `title`, `detail` and `extra`, as `TmsError.as_dict()` gives them.
     """
-    st.error(
-        f"**{plain(error['title'])}**\n\n{plain(error['detail'])}\n\n:small[code {plain(error['code'])}]",
-        icon=":material/error:",
-    )
+    extra = error["extra"]
+    origin = f", {plain(extra['exception'])}" if "exception" in extra else ""
+    parts = [
+        f"**{plain(error['title'])}**",
+        plain(error["detail"]),
+        *_what_to_try(extra.get("try", [])),
+        f":small[code {plain(error['code'])}{origin}]",
+    ]
+    st.error("\n\n".join(parts), icon=":material/error:")
+
+
+def _what_to_try(steps: list[str]) -> list[str]:
+    return ["What to try:", "\n".join(f"- {plain(step)}" for step in steps)] if steps else []
 
 
 def nothing_here(title: str, next_step: str) -> None:

@@ -9,7 +9,8 @@ from core.evaluation.metrics import FITNESS
 from core.registry.publish import ledger
 from core.schemas import RunStatus, RunView
 from core.store import Store
-from core.store.runs import ENDED, list_runs
+from core.store.run_views import list_runs
+from core.store.states import ENDED
 from core.store.tables import LedgerEntry
 from pages._ui import frame
 from pages._ui.champion import live_model
@@ -19,6 +20,7 @@ from pages._ui.history import history_of
 from pages._ui.notes import nothing_here
 from pages._ui.outcome import outcome, outcome_icon
 from pages._ui.progress import LIVE, progress_bar, status_badge
+from pages._ui.queue import place_in_short
 from pages._ui.run_list import link_to
 from pages._ui.words import ago, local_time, moment, plain, points, short_id
 
@@ -68,7 +70,7 @@ def running_now(store: Store) -> None:
         running = _in_states(store, *LIVE)
         for run in running:
             _run_line(run)
-            progress_bar(run, history_of(store, run.id))
+            progress_bar(run, history_of(store, run.id), frame.timezone())
         if not running:
             st.caption("No run is at work.")
         _how_to_start(store)
@@ -112,9 +114,12 @@ def _in_states(store: Store, *states: RunStatus) -> list[RunView]:
 
 def _run_line(run: RunView) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        link_to(run, short_id(run.id))
+        link_to(run.id)
         status_badge(run)
-        st.caption(f"{ago(moment(run.created_at))} by {plain(run.actor)}", width="content")
+        told = [ago(moment(run.created_at)), f"by {plain(run.actor)}"]
+        if run.status == "queued":
+            told.append(place_in_short(run, frame.timezone()))
+        st.caption(", ".join(told), width="content")
 
 
 def lately(store: Store) -> None:

@@ -7,7 +7,8 @@ import streamlit as st
 
 from core.schemas import RunStatus, RunView
 from pages._ui.history import History
-from pages._ui.words import count, duration, plain
+from pages._ui.queue import place_in_queue
+from pages._ui.words import duration, plain
 
 LIVE: frozenset[RunStatus] = frozenset({"preparing", "training", "evaluating"})
 _BADGES: dict[RunStatus, tuple[str, str]] = {
@@ -24,7 +25,7 @@ _AT_WORK: dict[RunStatus, str] = {
     "preparing": "Preparing the images",
     "training": "Getting ready to train",
     "evaluating": "Judging old and new weights",
-    "interrupted": "Its host stopped; a worker takes it up again",
+    "interrupted": "Its worker is gone; it goes back into the queue",
 }
 
 
@@ -41,19 +42,13 @@ class Progress:
     share: float | None = None
 
 
-def progress_of(run: RunView, history: History) -> Progress:
-    """Where a run that has not ended stands."""
-    if run.status == "training" and history.newest_batch:
-        return _training(history.newest_batch)
-    if history.phase:
-        return _phase(history.phase)
+def progress_of(run: RunView, history: History, timezone: str | None) -> Progress:
+    """Where a run that has not ended stands; times are told in the viewer's zone."""
     if run.status == "queued":
-        return Progress(_place_in_queue(run.queue_position or 0))
-    return Progress(_AT_WORK[run.status])
-
-
-def _place_in_queue(ahead: int) -> str:
-    return f"Waiting behind {count(ahead, 'other run')}" if ahead else "Next in the queue"
+        return Progress(place_in_queue(run, timezone))
+    if history.batch:
+        return _training(history.batch)
+    return _phase(history.phase) if history.phase else Progress(_AT_WORK[run.status])
 
 
 def _training(batch: dict[str, Any]) -> Progress:
@@ -79,9 +74,9 @@ def status_badge(run: RunView) -> None:
     st.badge(run.status, icon=icon, color=color)  # type: ignore[arg-type]
 
 
-def progress_bar(run: RunView, history: History) -> None:
+def progress_bar(run: RunView, history: History, timezone: str | None) -> None:
     """The line of words, with a bar where the share is known."""
-    progress = progress_of(run, history)
+    progress = progress_of(run, history, timezone)
     if progress.share is None:
         st.markdown(progress.words)
     else:

@@ -34,7 +34,12 @@ def draw(store: Store, summary: FineTuneSummary) -> None:
 
 
 def failure(error: dict[str, Any]) -> None:
-    """The images that were put aside, where a run failed because of them."""
+    """The log's last lines, and the images that were put aside where a run failed because of them."""
+    lines = error["extra"].get("last_log_lines")
+    if lines:
+        with st.container(border=True):
+            st.subheader("Last lines of the log", anchor=False)
+            st.code("\n".join(lines), language=None, wrap_lines=True)
     _quarantined([QuarantinedImage.model_validate(image) for image in error["extra"].get("quarantined", [])])
 
 

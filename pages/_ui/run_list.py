@@ -4,11 +4,12 @@ import streamlit as st
 
 from core.schemas import RunView
 from core.store import Store
-from core.store.runs import list_runs
+from core.store.run_views import list_runs
 from pages._ui import frame
 from pages._ui.notes import nothing_here
 from pages._ui.outcome import VERDICTS, gain
 from pages._ui.progress import status_badge
+from pages._ui.queue import place_in_short
 from pages._ui.words import MISSING, ago, local_time, moment, plain, short_id
 
 _PAGE = 20
@@ -16,9 +17,11 @@ _WIDTHS = (3, 3, 6, 4, 4, 3, 2)
 _HEADINGS = ("Run", "Status", "Posted", "By", "Verdict", "Δ mAP50-95", "Published")
 
 
-def link_to(run: RunView, label: str) -> None:
+def link_to(run_id: str, icon: str | None = None) -> None:
     """A link that opens a run."""
-    st.page_link("pages/runs.py", label=label, query_params={"run": run.id}, help=run.id)
+    st.page_link(
+        "pages/runs.py", label=short_id(run_id), icon=icon, query_params={"run": run_id}, help=run_id
+    )
 
 
 @st.fragment(run_every=3)
@@ -48,13 +51,19 @@ def _headings() -> None:
 def _row(run: RunView) -> None:
     name, status, posted, by, verdict, change, published = st.columns(_WIDTHS, vertical_alignment="center")
     with name:
-        link_to(run, short_id(run.id))
+        link_to(run.id)
     with status:
         status_badge(run)
     created = moment(run.created_at)
     posted.caption(f"{local_time(created, frame.timezone())}, {ago(created)}")
     by.caption(f"{plain(run.actor)} ({plain(run.source)})")
     summary = run.summary
-    verdict.caption(VERDICTS[summary.verdict] if summary else MISSING)
+    verdict.caption(_verdict(run))
     change.caption(gain(summary) if summary else MISSING)
     published.caption(("yes" if summary.promoted else "no") if summary else MISSING)
+
+
+def _verdict(run: RunView) -> str:
+    if run.status == "queued":
+        return place_in_short(run, frame.timezone())
+    return VERDICTS[run.summary.verdict] if run.summary else MISSING

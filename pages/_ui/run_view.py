@@ -4,12 +4,14 @@ import streamlit as st
 
 from core.schemas import RunView
 from core.store import Store
-from core.store.runs import ENDED, get_run
-from pages._ui import charts, frame, result
-from pages._ui.history import History, history_of
+from core.store.run_views import get_run
+from core.store.states import ENDED, WORKING
+from pages._ui import actions, charts, frame, load, result
+from pages._ui.history import History, Payload, history_of
 from pages._ui.log_tail import log_tail
 from pages._ui.notes import nothing_here, problem
 from pages._ui.progress import progress_bar, status_badge
+from pages._ui.run_list import link_to
 from pages._ui.words import duration, local_time, moment, plain, short_id, small_number
 
 _EVERY_S = 1
@@ -22,39 +24,68 @@ def draw(store: Store, run: RunView) -> None:
 
 
 def _screen(store: Store, run_id: str, is_live: bool) -> None:
-    run, history = get_run(store, run_id), history_of(store, run_id)
-    _heading(run)
+    history, run = history_of(store, run_id), get_run(store, run_id)
+    _heading(store, run)
     # One place for both, so that nothing else moves to another when the run ends.
     with st.container():
         if run.status in ENDED:
-            _outcome(store, run)
+            _outcome(store, run, history)
         else:
-            progress_bar(run, history)
-            _pace(history)
+            _way(run, history)
     _curves(history)
-    log_tail(store, run_id)
+    log_tail(store, history)
     if is_live and run.status in ENDED:
         # Once more as a whole: that ends the refreshing.
         st.rerun()
 
 
-def _outcome(store: Store, run: RunView) -> None:
+def _way(run: RunView, history: History) -> None:
+    progress_bar(run, history, frame.timezone())
+    if wish := actions.wish_words(run):
+        st.markdown(f":material/hourglass_top: {wish}")
+    if history.batch:
+        _pace(history.batch)
+    if run.status in WORKING:
+        load.draw(run, history.newest.get("load"))
+
+
+def _outcome(store: Store, run: RunView, history: History) -> None:
     if run.error:
         problem(run.error)
         result.failure(run.error)
     if run.summary:
         result.draw(store, run.summary)
     if run.status == "cancelled":
-        nothing_here("This run was cancelled", "Post the batch again to start a new one.")
+        _cancelled(history)
 
 
-def _heading(run: RunView) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(f"Run {short_id(run.id).removeprefix('run-')}", anchor=False, width="content")
-        status_badge(run)
+def _cancelled(history: History) -> None:
+    wanted = history.newest.get("wanted")
+    by = f" by {plain(wanted['by'])}" if wanted else ""
+    nothing_here(f"This run was cancelled{by}", "Its feedback is kept: **Start again** learns from it anew.")
+
+
+def _heading(store: Store, run: RunView) -> None:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center", width="content"):
+            st.title(f"Run {short_id(run.id).removeprefix('run-')}", anchor=False, width="content")
+            status_badge(run)
+        with st.container(horizontal=True, width="content"):
+            _actions(store, run)
     st.caption(_origin(run))
     if run.note:
         st.caption(f"Note: {plain(run.note)}")
+    if run.continues_id:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.caption("Retry of", width="content")
+            link_to(run.continues_id)
+
+
+def _actions(store: Store, run: RunView) -> None:
+    if run.status not in ENDED:
+        actions.end_buttons(store, run)
+    elif run.status != "succeeded":
+        actions.retry_buttons(store, run)
 
 
 def _origin(run: RunView) -> str:
@@ -66,10 +97,7 @@ def _origin(run: RunView) -> str:
     return f"{posted}. Id {run.id}"
 
 
-def _pace(history: History) -> None:
-    batch = history.newest_batch
-    if batch is None:
-        return
+def _pace(batch: Payload) -> None:
     figures = {
         "Epoch": f"{batch['epoch']} / {batch['epochs']}",
         "Step": f"{batch['step']:,} / {batch['steps']:,}",

@@ -6,7 +6,7 @@ import streamlit as st
 from core.evaluation.metrics import MAP50_95
 from core.jobs.service import live_workers
 from core.store import Store
-from core.store.runs import count_by_status
+from core.store.run_views import count_by_status
 from pages._ui.champion import live_model
 from pages._ui.progress import LIVE
 from pages._ui.words import ago, count, gibibytes, points

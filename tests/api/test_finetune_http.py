@@ -12,9 +12,10 @@ from werkzeug import Response
 
 from core.config import Settings
 from core.registry.publish import champion
-from core.schemas import FineTuneSummary
+from core.schemas import FineTuneSummary, RunView
 from core.store import Store
-from core.store.runs import list_runs
+from core.store.run_views import list_runs
+from tests.api.listening import listening
 from tests.api.product import api_process, run_python, workers_of
 from tests.factories import image, make_settings, thermal_file, write_base_set
 from tests.processes import end_processes_of, free_port, wait_until
@@ -27,6 +28,7 @@ pytestmark = [
     pytest.mark.xdist_group("finetune over HTTP"),
 ]
 
+LIST = {"Accept": "application/json"}
 _YOLO_KEYS = {f"metrics/{name}(B)" for name in ("precision", "recall", "mAP50", "mAP50-95")} | {"fitness"}
 _PREDICT = """
 import sys
@@ -93,7 +95,7 @@ class TestOneServer:
         assert answer.status_code == 200, answer.text
         summary = FineTuneSummary.model_validate(answer.json())
         health = client.get("/health").json()
-        events = client.get(f"/api/runs/{summary.run_id}/events").json()
+        events = client.get(f"/api/runs/{summary.run_id}/events", headers=LIST).json()
 
         assert set(summary.metrics) == set(summary.champion_metrics) == _YOLO_KEYS
         assert (summary.feedback_samples, summary.replay_samples, summary.dataset_size) == (3, 2, 5)
@@ -130,6 +132,35 @@ class TestOneServer:
             # The first run of all adopts the baseline, whatever becomes of it.
             assert after.id == before.id if before else after.parent_id is None
             assert as_the_old_client_posts(client, batch(images, "3", "4")).status_code == 200
+
+    def test_a_run_is_heard_live_and_stopped_with_its_best_kept(self, client, images):
+        run_id = _start(client, batch(images, "0", "1", epochs=1_000))
+        with listening(client.base_url.netloc.decode(), run_id) as events:
+            assert next(event for event in events if event.kind == "epoch").data["payload"]["epoch"] == 1
+            assert client.post(f"/api/runs/{run_id}/stop").status_code == 202
+            *_, end = events
+        run = RunView.model_validate(end.data)
+        assert (end.kind, run.status, run.wanted) == ("end", "succeeded", "stop")
+        assert 1 <= run.epochs_done < 1_000
+        assert run.summary.checkpoint_id
+        assert "epoch epoch=1" in client.get(f"/api/runs/{run_id}/log", params={"tail": 10_000}).text
+
+    def test_a_run_is_cancelled_while_it_learns(self, client, product, images):
+        run_id = _start(client, batch(images, "2", "3", epochs=1_000), key="to be cancelled")
+        with listening(client.base_url.netloc.decode(), run_id) as events:
+            next(event for event in events if event.kind == "batch")
+            assert client.post(f"/api/runs/{run_id}/cancel").status_code == 202
+            *_, end = events
+        assert (end.kind, end.data["status"]) == ("end", "cancelled")
+        assert not product.run_folder(run_id).exists()
+        assert client.post(f"/api/runs/{run_id}/cancel").status_code == 200
+
+
+def _start(client: httpx2.Client, body: dict[str, Any], key: str = "to be stopped") -> str:
+    headers = {"Prefer": "respond-async", "Idempotency-Key": key}
+    accepted = client.post("/api/finetune", json=body, headers=headers)
+    assert accepted.status_code == 202, accepted.text
+    return str(accepted.json()["id"])
 
 
 def test_a_restart_of_the_api_and_a_killed_worker_lose_nothing(product: Settings, images: HTTPServer):

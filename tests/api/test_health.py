@@ -12,6 +12,7 @@ from core.store.runs import enter
 from core.store.tables import Worker
 from tests.api.conftest import BASE_URL, LOCAL, DemoSettings
 from tests.api.runs import REQUEST
+from tests.processes import wait_until
 
 
 @pytest.fixture
@@ -84,6 +85,19 @@ def test_a_dead_database_is_told_and_the_process_lives_on(client: TestClient, st
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert client.get("/health/live").status_code == 200
     assert client.get("/api/runs").status_code == 503
+
+
+def test_who_looks_after_runs_goes_on_when_the_database_is_back(
+    app: FastAPI, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("api.app._KEEPER_LOOKS_EVERY_S", 0.01)
+    log = settings.logs_dir / "api.log"
+    with TestClient(app, base_url=BASE_URL, client=LOCAL) as client:
+        pool = app.state.store.database.engine.pool
+        break_database(app.state.store)
+        wait_until(lambda: log.read_text(encoding="utf-8").count("could not be looked after") >= 2)
+        app.state.store.database.engine.pool = pool
+        assert client.get("/api/runs").status_code == 200
 
 
 def test_metrics_count_requests_runs_and_workers(client: TestClient, store: Store, complete: None):

@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from pydantic import TypeAdapter
 
 from api import examples
-from api.routes.runs import RunEventView
+from api.event_stream import RunEventView
 from core import __version__, config
 from core.schemas import DatasetPreview, FineTuneRequest, FineTuneSummary, QuarantinedImage, RunView
 
@@ -44,6 +44,8 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (DatasetPreview, examples.PREVIEW),
         (QuarantinedImage, examples.QUARANTINED),
         (RunView, examples.QUEUED_RUN),
+        (RunView, examples.STOPPING_RUN),
+        (RunView, examples.RETRY),
         (RunEventView, examples.BATCH_EVENT),
     ],
 )

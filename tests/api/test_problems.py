@@ -12,7 +12,7 @@ from core import errors
 from core.config import Settings
 from core.errors import ERRORS_BY_CODE, DiskFull, NoUsableImages, TmsError, restore_error
 from core.store import Store
-from core.store.runs import list_runs
+from core.store.run_views import list_runs
 from tests.api.runs import BODY, IMAGE
 
 JSON = {"Content-Type": "application/json"}

@@ -4,16 +4,15 @@ import pytest
 from starlette.testclient import TestClient
 
 from core.errors import TrainingFailed
-from core.jobs.service import submit
 from core.store import Store
-from core.store.runs import add_event, enter
-from tests.api.runs import REQUEST, end_with, succeed, summary_of
+from core.store.runs import enter
+from tests.api.runs import end_with, queued, succeed, summary_of
 
 
 @pytest.fixture
 def five(store: Store) -> list[str]:
     """Ids of five queued runs, newest first."""
-    made = [submit(store, REQUEST, source="test", actor="tester").run_id for _ in range(5)]
+    made = [queued(store) for _ in range(5)]
     return made[::-1]
 
 
@@ -54,20 +53,9 @@ def test_a_run_tells_its_place_its_outcome_or_its_error(client: TestClient, stor
     assert client.get(f"/api/runs/{five[2]}").json()["queue_position"] == 0
 
 
-def test_events_are_told_from_where_the_caller_left_off(client: TestClient, store: Store, five: list[str]):
-    run_id = five[0]
-    enter(store, run_id, "preparing")
-    add_event(store, run_id, "phase", {"phase": "fetching images", "done": 1, "total": 2})
-    events = client.get(f"/api/runs/{run_id}/events").json()
-    assert [(event["seq"], event["kind"]) for event in events] == [(1, "status"), (2, "phase")]
-    assert events[1]["payload"] == {"phase": "fetching images", "done": 1, "total": 2}
-    assert client.get(f"/api/runs/{run_id}/events?after=1").json() == events[1:]
-    assert client.get(f"/api/runs/{run_id}/events?after=2").json() == []
-
-
-@pytest.mark.parametrize("address", ["/api/runs/run-unknown", "/api/runs/run-unknown/events"])
-def test_an_unknown_run_is_404_and_says_where_to_look(client: TestClient, address: str):
-    problem = client.get(address).json()
+@pytest.mark.parametrize("part", ["", "/events", "/log"])
+def test_an_unknown_run_is_404_and_says_where_to_look(client: TestClient, part: str):
+    problem = client.get(f"/api/runs/run-unknown{part}").json()
     assert (problem["status"], problem["code"]) == (404, "not_found")
     assert "GET /api/runs" in problem["detail"]
 

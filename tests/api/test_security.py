@@ -14,12 +14,13 @@ from core.config import Settings
 from core.errors import HostRefused, InsecureBinding
 from core.store import Store
 from core.store.keys import create_key, revoke_key
-from core.store.runs import get_run, list_runs
+from core.store.run_views import get_run, list_runs
 from tests.api.conftest import BASE_URL, LOCAL, DemoSettings
 from tests.api.runs import BODY, newest
 from tests.factories import make_settings
 
 ASYNC = {"Prefer": "respond-async"}
+ORDERS = ("/stop", "/cancel", "/retry")
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -219,4 +220,5 @@ def test_every_scoped_route_names_its_key_in_the_document(app: FastAPI):
     for context in iter_route_contexts(app.routes):
         if isinstance(context.original_route, APIRoute) and context.path.startswith("/api/"):
             operations = app.openapi()["paths"][context.path]
-            assert all(operation["security"] == [{"API key": ["feed"]}] for operation in operations.values())
+            scope = "operate" if context.path.endswith(ORDERS) else "feed"
+            assert all(operation["security"] == [{"API key": [scope]}] for operation in operations.values())

@@ -5,20 +5,25 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from api.app import create_app
 from core.config import Settings
-from core.errors import NoUsableImages, RunnerDied, TmsError, TrainingFailed
+from core.errors import NoUsableImages, OutOfMemory, RunnerDied, TmsError, TrainingFailed
+from core.registry.publish import published_path
 from core.schemas import DatasetPreview
 from core.store import Store
-from core.store.runs import enter, get_run, list_runs
-from tests.api.conftest import serving
-from tests.api.runs import BODY, end_with, newest, succeed, summary_of
-from tests.factories import image, write_base_set
+from core.store.run_views import get_run, list_runs
+from core.store.runs import enter
+from tests.api.conftest import BASE_URL, LOCAL, serving
+from tests.api.runs import BODY, answer_of, end_with, newest, succeed, summary_of
+from tests.factories import image, make_settings, write_base_set
 from tests.processes import wait_until
+from tests.unit.registry.factories import promote, register
 
 ASYNC = {"Prefer": "respond-async"}
 Post = Callable[..., Future]
@@ -53,7 +58,7 @@ def test_a_plain_call_waits_for_the_end_and_answers_with_the_summary(
     enter(store, run_id, "succeeded", summary=summary_of(run_id))
     answer = call.result()
     assert answer.status_code == 200
-    assert answer.json() == summary_of(run_id)
+    assert answer.json() == answer_of(store, run_id)
     assert "preference-applied" not in answer.headers
 
 
@@ -70,7 +75,11 @@ def test_a_run_that_is_interrupted_is_waited_for_until_it_went_on(waiting, store
     [
         NoUsableImages("No image can be used.", quarantined=[{"index": 0, "code": "http_status"}]),
         TrainingFailed("The loss became NaN at step 3."),
-        RunnerDied("The training process was killed."),
+        RunnerDied("The training process was killed.", exit_status=-9),
+        OutOfMemory(
+            "A batch did not fit into memory.",
+            **{"exception": "MemoryError", "last_log_lines": ["ERROR out"], "try": ["Halve batch_size."]},
+        ),
     ],
 )
 def test_a_failed_run_answers_with_its_own_error(waiting, store: Store, error: TmsError):
@@ -83,6 +92,43 @@ def test_a_failed_run_answers_with_its_own_error(waiting, store: Store, error: T
     assert (problem["code"], problem["title"], problem["detail"]) == (error.code, error.title, error.detail)
     assert problem["instance"] == f"/api/runs/{run_id}"
     assert {name: problem[name] for name in error.extra} == error.extra
+
+
+def test_what_another_host_has_published_is_here_before_the_caller_hears_of_it(
+    settings: Settings, tmp_path: Path
+):
+    shared = {"database_url": f"sqlite:///{tmp_path / 'tms.sqlite'}", "blob_url": str(tmp_path / "blobs")}
+    here, there = (make_settings(tmp_path / name, **shared) for name in ("here", "there"))
+    key = ASYNC | {"Idempotency-Key": "night-shift-17"}
+    with (
+        TestClient(create_app(here), base_url=BASE_URL, client=LOCAL) as client,
+        Store.open(there) as other_host,
+    ):
+        client.post("/api/finetune", json=BODY, headers=key)
+        run_id = newest(other_host)
+        promote(other_host, register(other_host, b"weights of the other host"), None, run_id)
+        succeed(other_host, run_id)
+        answer = client.post("/api/finetune", json=BODY, headers=key)
+        assert answer.status_code == 200
+        assert Path(answer.json()["weights_path"]).is_relative_to(here.home)
+        assert Path(answer.json()["weights_path"]).read_bytes() == b"weights of the other host"
+
+
+def test_weights_that_cannot_be_had_here_are_an_error_that_names_the_run(
+    client: TestClient, store: Store, settings: Settings
+):
+    key = ASYNC | {"Idempotency-Key": "night-shift-17"}
+    client.post("/api/finetune", json=BODY, headers=key)
+    run_id = newest(store)
+    candidate = register(store, b"weights")
+    promote(store, candidate, None, run_id)
+    succeed(store, run_id)
+    for damaged in (store.settings.weights_dir / candidate.id / "weights.pt", published_path(store)):
+        damaged.unlink()
+    store.blobs.delete(candidate.sha256)
+    problem = client.post("/api/finetune", json=BODY, headers=key).json()
+    assert (problem["code"], problem["run_id"]) == ("checkpoint_damaged", run_id)
+    assert get_run(store, run_id).status == "succeeded"
 
 
 def test_a_cancelled_run_is_409(waiting, store: Store):
@@ -114,7 +160,7 @@ def test_wait_answers_with_the_outcome_if_it_comes_in_time(post: Post, store: St
     wait_until(lambda: list_runs(store))
     succeed(store, newest(store))
     answer = call.result()
-    assert (answer.status_code, answer.json()) == (200, summary_of(newest(store)))
+    assert (answer.status_code, answer.json()) == (200, answer_of(store, newest(store)))
     assert answer.headers["preference-applied"] == "respond-async, wait=600"
 
 
@@ -124,10 +170,10 @@ def test_the_same_key_and_body_stand_for_one_run(client: TestClient, post: Post,
     second, third = post(key), post(key)
     succeed(store, newest(store))
     assert first.headers["location"] == f"/api/runs/{newest(store)}"
-    assert second.result().json() == third.result().json() == summary_of(newest(store))
+    assert second.result().json() == third.result().json() == answer_of(store, newest(store))
     assert len(list_runs(store)) == 1
     again = client.post("/api/finetune", json=BODY, headers=ASYNC | key)
-    assert (again.status_code, again.json()) == (200, summary_of(newest(store)))
+    assert (again.status_code, again.json()) == (200, answer_of(store, newest(store)))
 
 
 def test_the_same_key_with_another_body_is_refused(client: TestClient, store: Store):

@@ -20,7 +20,7 @@ from core.errors import (
     NoUsableImages,
 )
 from core.registry import checkpoints, publish
-from core.store import Store, runs
+from core.store import Store, run_views, runs
 from tests.factories import image, request, write_base_set
 
 ULTRALYTICS_KEYS = {
@@ -50,7 +50,7 @@ def test_a_batch_becomes_published_weights(product, feedback):
     assert last["hyperparams"]["epochs"] == 2
     assert last["metrics"] == summary.metrics
     with Store.open(product) as store:
-        run = runs.get_run(store, summary.run_id)
+        run = run_views.get_run(store, summary.run_id)
         assert (run.status, run.summary) == ("succeeded", summary)
         told = [event.payload["status"] for event in runs.events_after(store, run.id, kinds=("status",))]
         assert told == ["preparing", "training", "evaluating", "succeeded"]
@@ -115,7 +115,7 @@ def test_what_is_missing_is_told_and_mended_the_next_run_works(product, feedback
     with pytest.raises(error) as raised:
         run_finetune(feedback(), settings=product)
     with Store.open(product) as store:
-        (run,) = runs.list_runs(store)
+        (run,) = run_views.list_runs(store)
     assert (run.status, run.error["code"]) == ("failed", error.code)
     assert run.error["detail"] == raised.value.detail
     from tests.weights import write_tiny_weights
@@ -225,5 +225,5 @@ def test_a_disk_that_fills_up_ends_the_run_and_leaves_what_is_live(product, feed
     assert told.startswith("disk_full There was no space left while writing")
     assert _published(product) == before
     with Store.open(product) as store:
-        assert runs.list_runs(store)[0].error["code"] == "disk_full"
+        assert run_views.list_runs(store)[0].error["code"] == "disk_full"
     assert run_finetune(feedback(), settings=product).promoted

@@ -1,5 +1,7 @@
 """A dataset and small real weights, made once for all tests that train."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,10 @@ from core.dataset.base_set import BaseSet, read_base_set
 from core.dataset.images import LabelledImage
 from core.dataset.revision import DatasetRevision, compose
 from core.schemas import Hyperparameters
-from tests.factories import make_settings, write_base_set
+from core.store import Store, claims
+from core.trainer import accept
+from core.training.courier import Courier, Report
+from tests.factories import image, make_settings, request, write_base_set
 from tests.weights import write_tiny_weights
 
 
@@ -36,6 +41,17 @@ class Bench:
 
 
 TINY = Hyperparameters(epochs=2, batch_size=2, image_size=64, train_replay=3, freeze=0)
+
+
+@contextmanager
+def a_courier(settings: Settings, also: Report | None = None) -> Iterator[Courier]:
+    """The courier of a run that has just been taken."""
+    with Store.open(settings) as store:
+        with store.database.write() as session:
+            run = accept(session, request(image("http://x/1.png")), source="test", actor="test")
+            claim = claims.take(session, run, "test")
+        with Courier(store, claim, also) as courier:
+            yield courier
 
 
 @pytest.fixture(scope="session")

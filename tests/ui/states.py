@@ -1,17 +1,20 @@
 """Runs in every state, brought there by the same functions of core that a worker calls."""
 
 import math
+from datetime import timedelta
 from typing import Any
 
 from core.evaluation.metrics import FITNESS, MAP50, MAP50_95, PRECISION, RECALL, ClassScore
 from core.schemas import FineTuneRequest, FineTuneSummary
-from core.store import Store, runs
+from core.store import Store, claims, runs
+from core.store.claims import Claim
 from core.store.ids import canonical_digest, new_id
-from core.store.tables import Batch, Checkpoint, Evaluation, LedgerEntry, Worker
+from core.store.tables import Batch, Checkpoint, Evaluation, LedgerEntry, Worker, utc_now
 
 CLASSES = ("hot joint", "cold joint")
 EPOCHS = 4
 STEPS_PER_EPOCH = 12
+OWNER = "worker:test"
 
 
 def request(**changes: Any) -> FineTuneRequest:
@@ -28,9 +31,36 @@ def queue_run(store: Store, *, actor: str = "local", note: str | None = None) ->
         return runs.create_run(session, batch.id, request()).id
 
 
+def take(store: Store, run_id: str) -> Claim:
+    with store.database.write() as session:
+        return claims.take(session, runs.locked(session, run_id), OWNER)
+
+
+def claim_of(store: Store, run_id: str) -> Claim:
+    return Claim(run_id, runs.get_row(store, run_id).fence)
+
+
+def go_on(store: Store, run_id: str) -> None:
+    """Lose the worker, and train on under another one behind the last epoch."""
+    claims.hand_back(store, claim_of(store, run_id))
+    take(store, run_id)
+    runs.enter(store, run_id, "training")
+    epochs_done = runs.get_row(store, run_id).resume_epoch
+    resumed = {"epochs_done": epochs_done, "step": epochs_done * STEPS_PER_EPOCH}
+    runs.add_event(store, run_id, "resumed", resumed)
+
+
+def fail_training(store: Store, parent_id: str, *, epochs_done: int = 2) -> str:
+    """A run that learned for a while from the champion, and can be continued."""
+    run_id = train_run(store, epochs_done=epochs_done)
+    runs.enter(store, run_id, "training", parent_id=parent_id)
+    runs.fail(store, run_id, {"code": "disk_full", "title": "The disk is full", "detail": "", "extra": {}})
+    return run_id
+
+
 def prepare_run(store: Store, **who: Any) -> str:
     run_id = queue_run(store, **who)
-    runs.enter(store, run_id, "preparing")
+    take(store, run_id)
     runs.add_event(store, run_id, "phase", {"phase": "Fetching and checking images", "done": 3, "total": 12})
     return run_id
 
@@ -46,10 +76,12 @@ def train_run(store: Store, *, epochs_done: int = 2, **who: Any) -> str:
 def tell_epoch(store: Store, run_id: str, epoch: int) -> None:
     for step in range((epoch - 1) * STEPS_PER_EPOCH + 1, epoch * STEPS_PER_EPOCH + 1):
         tell_step(store, run_id, epoch, step)
+    # The dashboard takes a run away from an owner that is silent for long.
+    tell_load(store, run_id)
     score = 0.3 + 0.05 * epoch
     metrics = scores(score)
     payload = {"epoch": epoch, "epochs": EPOCHS, "losses": _losses(step), "metrics": metrics}
-    runs.add_event(store, run_id, "epoch", payload | {"learning_rate": 1e-4})
+    runs.save_progress(store, run_id, "e" * 64, epoch, payload | {"learning_rate": 1e-4})
 
 
 def tell_step(
@@ -58,6 +90,15 @@ def tell_step(
     place = {"epoch": epoch, "epochs": EPOCHS, "step": step, "steps": steps}
     pace = {"learning_rate": 1e-4 * (1 - step / steps), "images_per_s": 21.4, "eta_s": 1.5 * (steps - step)}
     runs.add_event(store, run_id, "batch", place | {"loss": _losses(step)} | pace)
+
+
+def tell_load(store: Store, run_id: str) -> None:
+    gpu = {"load_percent": 87, "memory_bytes": 10 * 1024**3, "memory_total_bytes": 80 * 1024**3}
+    of_process = {"cpu_percent": 190.0, "memory_bytes": 3 * 1024**3}
+    with store.database.write() as session:
+        run = claims.beat(session, claim_of(store, run_id))
+        load = of_process | {"host_memory_percent": 46.2, "gpus": [gpu]}
+        runs.append_event(session, run, "load", load)
 
 
 def _losses(step: int) -> dict[str, float]:
@@ -123,13 +164,14 @@ def finish_run(
     promoted: bool = True,
     old: float = 0.412,
     new: float = 0.447,
+    took: timedelta = timedelta(0),
     **more: Any,
 ) -> None:
     candidate_id = add_checkpoint(store, run_id)
     _evaluate(store, run_id, champion_id, old)
     _evaluate(store, run_id, candidate_id, new)
     summary = _summary(run_id, candidate_id, champion_id, promoted=promoted, old=old, new=new) | more
-    runs.enter(store, run_id, "evaluating")
+    runs.enter(store, run_id, "evaluating", started_at=utc_now() - took)
     runs.enter(store, run_id, "succeeded", summary=FineTuneSummary(**summary).model_dump(mode="json"))
     if promoted:
         promote(store, candidate_id, reason=summary["verdict_reason"], run_id=run_id)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.config import Settings
-from core.store import Store, runs
+from core.store import Store, run_views
 from tests.processes import prepare_small_demo
 from tests.ui.looking_glass import Watch
 from tests.ui.product import Product, whole_product
@@ -55,5 +55,5 @@ def test_demo_fine_tune_is_started_watched_and_judged(page: Page, product: Produ
 
 def _only_run(home: Path) -> str:
     with Store.open(Settings(home=home)) as store:
-        (run,) = runs.list_runs(store)
+        (run,) = run_views.list_runs(store)
     return run.id

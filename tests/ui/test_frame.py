@@ -3,14 +3,18 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.config import CHECKOUT
 from core.store import Store
-from core.store.runs import list_runs
+from core.store.run_views import list_runs
+from pages._ui.keeping import KEEPER_NAME, Rounds
 from tests.ui.conftest import Screen, words_of
 
 SCREENS = sorted(path.name for path in (CHECKOUT / "pages").glob("*.py") if path.name != "__init__.py")
@@ -62,6 +66,36 @@ def test_signed_in_viewer_is_the_actor(store: Store, show: Screen) -> None:
     app = show(user={"is_logged_in": True, "email": "eva@grid.example"})
     next(button for button in app.button if button.label.startswith("Start")).click().run()
     assert list_runs(store)[0].actor == "eva@grid.example"
+
+
+@pytest.mark.usefixtures("store")
+def test_one_daemon_looks_after_the_runs_however_many_look(show: Screen) -> None:
+    assert _keepers() == []
+    show()
+    show("runs")
+    (keeper,) = _keepers()
+    assert keeper.daemon
+    st.cache_resource.clear()
+    assert _keepers() == []
+
+
+def _keepers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == KEEPER_NAME]
+
+
+def test_trouble_while_looking_after_the_runs_is_told_once(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    rounds = Rounds(store)
+    with store.database.write() as session:
+        session.execute(sa.text("ALTER TABLE run RENAME TO away"))
+    rounds.look()
+    rounds.look()
+    assert len(caplog.records) == 1
+    with store.database.write() as session:
+        session.execute(sa.text("ALTER TABLE away RENAME TO run"))
+    rounds.look()
+    assert len(caplog.records) == 1
 
 
 def test_dashboard_never_loads_torch(tmp_path: Path) -> None:

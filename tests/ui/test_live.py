@@ -1,18 +1,21 @@
 """The screens in a real browser, on a store whose runs move on while somebody looks."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.config import Settings
-from core.store import Store
+from core.registry import publish
+from core.store import Store, claims, run_views
 from tests.ui import states
 from tests.ui.looking_glass import Watch, low_contrast
 from tests.ui.product import Product, dashboard
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 WAIT_MS = 30_000
+LONG_MS = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,8 @@ def test_run_is_followed_live_to_its_verdict(
 
     states.finish_run(shared, run_id, champion_id)
     expect(page.get_by_text("The new weights passed and are live.")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_role("button", name="Cancel and discard")).to_have_count(0)
+    expect(page.get_by_text("Last sign of life")).to_have_count(0)
     assert page.evaluate("window.sameDocument")
     assert watch.errors == []
     expect(page.locator("[data-stale=true]")).to_have_count(0)
@@ -122,6 +127,69 @@ def _wait_for_refreshes(watch: Watch, number: int) -> None:
         watch.socket.wait_for_event("framesent", timeout=WAIT_MS)
 
 
+def test_stop_and_cancel_are_asked_for_and_seen_through(page: Page, product: Product, shared: Store) -> None:
+    watch = Watch.on(page)
+    run_id = states.train_run(shared)
+    page.goto(f"{product.url}/runs?run={run_id}")
+    stop = page.get_by_role("button", name="Stop and keep best")
+    stop.click()
+    expect(page.get_by_text("Stopping after this batch")).to_be_visible()
+    expect(stop).to_be_disabled()
+    assert run_views.get_run(shared, run_id).wanted == "stop"
+
+    cancel = page.get_by_role("button", name="Cancel and discard")
+    cancel.click()
+    expect(page.get_by_text("the weights of 2 epochs, for good")).to_be_visible()
+    _wait_for_refreshes(watch, 3)
+    page.get_by_role("button", name="Cancel this run").click()
+    expect(page.get_by_text("Cancelling after this batch")).to_be_visible()
+    expect(page.get_by_text("for good")).to_be_hidden()
+    expect(cancel).to_be_disabled()
+    assert run_views.get_run(shared, run_id).wanted == "cancel"
+
+    claims.end_cancelled(shared, states.claim_of(shared, run_id))
+    expect(page.get_by_text("This run was cancelled by local")).to_be_visible()
+    assert watch.errors == []
+
+
+def test_cancel_that_is_thought_over_changes_nothing(page: Page, product: Product, shared: Store) -> None:
+    run_id = states.train_run(shared)
+    page.goto(f"{product.url}/runs?run={run_id}")
+    page.get_by_role("button", name="Cancel and discard").click()
+    expect(page.get_by_text("Cancel this run?")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("Cancel this run?")).to_be_hidden()
+    assert run_views.get_run(shared, run_id).wanted is None
+
+
+@pytest.mark.usefixtures("champion_id")
+def test_failed_run_is_continued_once_by_a_double_click(page: Page, product: Product, shared: Store) -> None:
+    live = publish.champion(shared)
+    assert live is not None
+    failed = states.fail_training(shared, live.id)
+    page.goto(f"{product.url}/runs?run={failed}")
+    page.get_by_role("button", name="Continue after epoch 2").dblclick()
+    expect(page.get_by_text("Goes on behind epoch 2 as soon as a worker is free.")).to_be_visible()
+    _wait_for_steps(page, 2 * states.STEPS_PER_EPOCH)
+    (again,) = [run for run in run_views.list_runs(shared) if run.continues_id == failed]
+    assert page.url.endswith(again.id)
+    page.get_by_role("link", name=f"run-{failed[-6:]}").click()
+    expect(page.get_by_role("heading", name=f"Run {failed[-6:]}")).to_be_visible()
+
+
+def test_run_goes_on_while_only_the_dashboard_is_open(page: Page, tmp_path: Path) -> None:
+    """Nobody calls for a worker here: the run is put into the store as another host would."""
+    settings = {"TMS_WORKER_AUTOSTART": "1", "TMS_WARM_RUNNER": "0", "TMS_PRETRAINED_WEIGHTS": "missing.pt"}
+    with dashboard(tmp_path, **settings) as product, Store.open(Settings(home=tmp_path)) as store:
+        run_id = states.queue_run(store)
+        page.goto(f"{product.url}/runs?run={run_id}")
+        failed = page.get_by_text("The baseline weights are missing")
+        expect(failed).to_be_visible(timeout=LONG_MS)
+        expect(page.get_by_text("What to try")).to_be_visible()
+        expect(page.get_by_text("Last lines of the log")).to_be_visible()
+        expect(page.get_by_role("button", name="Start again")).to_be_visible()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("screen", ["overview", "list", "training", "succeeded", "failed", "unknown"])
 def test_screen_is_readable_and_asks_nobody_else(
@@ -142,7 +210,8 @@ def test_screen_is_readable_and_asks_nobody_else(
 
 def _address_of(screen: str, store: Store, champion_id: str) -> tuple[str, str]:
     attack = "![x](https://evil.example/x.png)<img src=https://evil.example/y.png>"
-    error = {"code": "training_failed", "title": "Training failed", "detail": attack, "extra": {}}
+    told = {"exception": attack, "try": [attack, attack], "last_log_lines": [attack]}
+    error = {"code": "training_failed", "title": "Training failed", "detail": attack, "extra": told}
     if screen == "training":
         return f"/runs?run={states.train_run(store, note=attack)}", "Training loss"
     if screen == "succeeded":

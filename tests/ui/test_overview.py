@@ -5,7 +5,7 @@ import pytest
 
 from core.config import get_settings
 from core.store import Store
-from core.store.runs import list_runs
+from core.store.run_views import list_runs
 from tests.ui import states
 from tests.ui.conftest import Screen, words_of
 

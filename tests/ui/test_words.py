@@ -127,18 +127,40 @@ def test_history_reads_only_what_is_new(store: Store) -> None:
     seen, steps = history.seq, len(history.batches)
     states.tell_epoch(store, run_id, 2)
     history.read(store)
-    assert history.seq == seen + states.STEPS_PER_EPOCH + 1
+    assert history.seq == seen + states.STEPS_PER_EPOCH + len(("load", "epoch"))
     assert len(history.batches) == steps + states.STEPS_PER_EPOCH
 
 
-def test_history_of_a_run_that_starts_again_has_each_step_once(store: Store) -> None:
-    run_id = states.train_run(store, epochs_done=2)
-    runs.enter(store, run_id, "interrupted")
-    states.tell_epoch(store, run_id, 1)
+def test_history_of_a_run_that_goes_on_has_each_step_once(store: Store) -> None:
+    run_id = states.train_run(store, epochs_done=1)
+    for step in (13, 14, 15):
+        states.tell_step(store, run_id, 2, step)
     history = History(run_id)
     history.read(store)
-    assert [batch["step"] for batch in history.batches] == list(range(1, states.STEPS_PER_EPOCH + 1))
-    assert [epoch["epoch"] for epoch in history.epochs] == [1]
+    states.go_on(store, run_id)
+    history.read(store)
+    assert [batch["step"] for batch in history.batches] == list(range(1, 13))
+    states.tell_epoch(store, run_id, 2)
+    history.read(store)
+    assert [batch["step"] for batch in history.batches] == list(range(1, 25))
+    assert [epoch["epoch"] for epoch in history.epochs] == [1, 2]
+
+
+def test_newest_word_on_where_a_run_stands_wins(store: Store) -> None:
+    run_id = states.prepare_run(store)
+    history = History(run_id)
+    history.read(store)
+    assert history.phase is not None
+    runs.enter(store, run_id, "training")
+    history.read(store)
+    assert (history.phase, history.batch) == (None, None)
+    states.tell_step(store, run_id, 1, 1)
+    history.read(store)
+    assert history.batch is not None
+    runs.add_event(store, run_id, "phase", {"phase": "Waiting for device 0", "done": 0, "total": 0})
+    history.read(store)
+    assert history.batch is None
+    assert history.phase == {"phase": "Waiting for device 0", "done": 0, "total": 0}
 
 
 def test_log_tail_reads_whole_lines_of_a_large_file(tmp_path: Path) -> None:

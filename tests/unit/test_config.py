@@ -30,6 +30,7 @@ SET: dict[str, tuple[str, Any]] = {
     "fetch_concurrency": ("3", 3),
     "holdout_share": ("0.2", 0.2),
     "regression_margin": ("0.02", 0.02),
+    "warm_runner": ("0", False),
     "worker_autostart": ("0", False),
 }
 SET_DEFAULTS: dict[str, tuple[str, Any]] = {

@@ -15,12 +15,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from core.config import CHECKOUT, Settings
-from core.errors import DiskFull, ImageDamaged, NotFound
+from core.errors import NotFound
 from core.schemas import RunStatus
-from core.store import Store, runs
-from core.store.blobs import Blobs
+from core.store import Store, run_views, runs, states
 from core.store.ids import canonical_digest, new_id
-from core.store.tables import Base, Batch, Run, RunEvent, Worker
+from core.store.tables import Base, Batch, Run, RunEvent, RunTransition, Worker
 from tests.factories import image, make_settings, request
 
 STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
@@ -35,9 +34,9 @@ WAYS: dict[RunStatus, tuple[RunStatus, ...]] = {
     "interrupted": ("preparing", "interrupted"),
 }
 LEGAL = {
+    ("queued", "preparing"),
     # A run that is taken up again goes on behind the stages it had finished.
-    *product(("queued",), ("preparing", "training", "evaluating")),
-    ("preparing", "training"),
+    *product(("preparing",), ("training", "evaluating")),
     ("training", "evaluating"),
     ("evaluating", "succeeded"),
     ("interrupted", "queued"),
@@ -85,7 +84,7 @@ def test_processes_that_start_at_once_all_migrate(any_settings: Settings) -> Non
     outcomes = [(process.communicate()[1], process.returncode) for process in started]
     assert [code for _, code in outcomes] == [0, 0, 0], outcomes
     with Store.open(any_settings) as store:
-        assert runs.list_runs(store) == []
+        assert run_views.list_runs(store) == []
 
 
 def test_threads_that_start_at_once_all_migrate(any_settings: Settings) -> None:
@@ -112,7 +111,7 @@ def test_opening_again_keeps_what_is_there(any_settings: Settings) -> None:
     with Store.open(any_settings) as store:
         run_id = queue(store)
     with Store.open(any_settings) as store:
-        assert runs.get_run(store, run_id).status == "queued"
+        assert run_views.get_run(store, run_id).status == "queued"
 
 
 def test_one_migration_leads_from_nothing_to_the_newest(tmp_path: Path) -> None:
@@ -146,7 +145,7 @@ def test_a_reader_is_not_held_up_by_a_writer(any_store: Store) -> None:
         session.get_one(Run, run_id, with_for_update=True).status = "preparing"
         session.flush()
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(runs.get_run, any_store, run_id).result(timeout=20).status == "queued"
+            assert pool.submit(run_views.get_run, any_store, run_id).result(timeout=20).status == "queued"
 
 
 def test_a_block_that_raises_changes_nothing(any_store: Store) -> None:
@@ -208,11 +207,32 @@ def test_only_the_transitions_of_the_table_are_possible(
     run_id = at(store, before)
     if (before, after) in LEGAL or before == after:
         runs.enter(store, run_id, after)
-        assert runs.get_run(store, run_id).status == after
+        assert run_views.get_run(store, run_id).status == after
         return
     with pytest.raises(runs.IllegalTransition, match=f"{before}; it cannot become {after}"):
         runs.enter(store, run_id, after)
-    assert runs.get_run(store, run_id).status == before
+    assert run_views.get_run(store, run_id).status == before
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(STATUSES, STATUSES)))
+def test_the_database_itself_refuses_every_other_step(
+    any_store: Store, before: RunStatus, after: RunStatus
+) -> None:
+    run_id = at(any_store, before)
+    step = sa.update(Run).where(Run.id == run_id).values(status=after)
+    if (before, after) in LEGAL or before == after:
+        with any_store.database.write() as session:
+            session.execute(step)
+        return
+    with pytest.raises(sa.exc.IntegrityError, match="does not follow"), any_store.database.write() as session:
+        session.execute(step)
+
+
+def test_the_table_of_transitions_is_the_one_of_the_code(any_store: Store) -> None:
+    with any_store.database.read() as session:
+        kept = {(row.from_status, row.to_status) for row in session.scalars(sa.select(RunTransition))}
+    assert kept == {(before, after) for before, following in states.NEXT.items() for after in following}
+    assert kept == LEGAL
 
 
 def test_a_stage_may_be_entered_twice_and_is_told_once(any_store: Store) -> None:
@@ -226,7 +246,7 @@ def test_a_stage_may_be_entered_twice_and_is_told_once(any_store: Store) -> None
 def test_failing_does_not_overwrite_an_end(any_store: Store, ended: RunStatus) -> None:
     run_id = at(any_store, ended)
     runs.fail(any_store, run_id, {"code": "late"})
-    view = runs.get_run(any_store, run_id)
+    view = run_views.get_run(any_store, run_id)
     assert (view.status, view.error) == (ended, None)
 
 
@@ -234,26 +254,26 @@ def test_failing_does_not_overwrite_an_end(any_store: Store, ended: RunStatus) -
 def test_a_failure_is_kept_with_its_reason(any_store: Store, before: RunStatus) -> None:
     run_id = at(any_store, before)
     runs.fail(any_store, run_id, {"code": "runner_died", "detail": "it died"})
-    view = runs.get_run(any_store, run_id)
+    view = run_views.get_run(any_store, run_id)
     assert (view.status, view.error) == ("failed", {"code": "runner_died", "detail": "it died"})
     assert view.finished_at is not None
 
 
 def test_times_of_a_run(any_store: Store) -> None:
     run_id = queue(any_store)
-    view = runs.get_run(any_store, run_id)
+    view = run_views.get_run(any_store, run_id)
     assert (view.started_at, view.finished_at) == (None, None)
     runs.enter(any_store, run_id, "preparing")
-    started = runs.get_run(any_store, run_id).started_at
+    started = run_views.get_run(any_store, run_id).started_at
     runs.enter(any_store, run_id, "interrupted")
     runs.enter(any_store, run_id, "queued")
     runs.enter(any_store, run_id, "preparing")
-    view = runs.get_run(any_store, run_id)
+    view = run_views.get_run(any_store, run_id)
     assert started is not None
     assert (view.started_at, view.finished_at) == (started, None)
     assert datetime.fromisoformat(started).tzinfo == UTC
     runs.enter(any_store, run_id, "cancelled")
-    assert runs.get_run(any_store, run_id).finished_at is not None
+    assert run_views.get_run(any_store, run_id).finished_at is not None
 
 
 def test_the_request_is_kept_without_its_images(any_store: Store) -> None:
@@ -265,26 +285,30 @@ def test_the_request_is_kept_without_its_images(any_store: Store) -> None:
 
 def test_the_queue_is_in_the_order_of_asking(any_store: Store) -> None:
     first, second, third = (queue(any_store) for _ in range(3))
-    assert [runs.get_run(any_store, one).queue_position for one in (first, second, third)] == [0, 1, 2]
+    assert [run_views.get_run(any_store, one).queue_position for one in (first, second, third)] == [0, 1, 2]
     runs.enter(any_store, first, "preparing")
-    assert [runs.get_run(any_store, one).queue_position for one in (first, second, third)] == [None, 0, 1]
+    assert [run_views.get_run(any_store, one).queue_position for one in (first, second, third)] == [
+        None,
+        0,
+        1,
+    ]
 
 
 def test_lists_are_newest_first_paged_and_filtered(any_store: Store) -> None:
     ids = [queue(any_store) for _ in range(5)]
     runs.enter(any_store, ids[2], "preparing")
-    listed = runs.list_runs(any_store, limit=2)
+    listed = run_views.list_runs(any_store, limit=2)
     assert [view.id for view in listed] == [ids[4], ids[3]]
-    assert [view.id for view in runs.list_runs(any_store, before=ids[3])] == [ids[2], ids[1], ids[0]]
-    assert [view.id for view in runs.list_runs(any_store, status="preparing")] == [ids[2]]
-    counts = runs.count_by_status(any_store)
+    assert [view.id for view in run_views.list_runs(any_store, before=ids[3])] == [ids[2], ids[1], ids[0]]
+    assert [view.id for view in run_views.list_runs(any_store, status="preparing")] == [ids[2]]
+    counts = run_views.count_by_status(any_store)
     assert (counts["queued"], counts["preparing"], counts["failed"]) == (4, 1, 0)
     assert set(counts) == set(STATUSES)
 
 
 def test_an_unknown_run(any_store: Store) -> None:
     for ask in (
-        lambda: runs.get_run(any_store, "run-none"),
+        lambda: run_views.get_run(any_store, "run-none"),
         lambda: runs.enter(any_store, "run-none", "preparing"),
         lambda: runs.fail(any_store, "run-none", {}),
     ):
@@ -320,60 +344,6 @@ def test_events_after_one_of_a_kind(any_store: Store) -> None:
         {"done": 1},
         {"done": 2},
     ]
-
-
-# Blobs
-
-
-@pytest.fixture(params=["folder", "memory"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    """An image store in a folder, and one that is remote to fsspec."""
-    url = str(tmp_path / "blobs") if request.param == "folder" else f"memory://{tmp_path.name}"
-    return Blobs(url, tmp_path / "cache")
-
-
-def test_a_blob_comes_back_under_its_digest(blobs: Blobs) -> None:
-    sha256 = blobs.put(b"content")
-    assert sha256 == "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
-    assert blobs.get(sha256) == blobs.local_path(sha256).read_bytes() == b"content"
-    assert blobs.put(b"content") == sha256
-
-
-def test_a_blob_that_is_not_there(blobs: Blobs) -> None:
-    with pytest.raises(FileNotFoundError):
-        blobs.get("0" * 64)
-
-
-def test_an_altered_blob_is_noticed(tmp_path: Path) -> None:
-    blobs = Blobs(str(tmp_path / "blobs"), tmp_path / "cache")
-    sha256 = blobs.put(b"content")
-    blobs.local_path(sha256).write_bytes(b"other")
-    with pytest.raises(ImageDamaged, match=sha256):
-        blobs.get(sha256)
-
-
-def test_threads_may_store_the_same_blob(blobs: Blobs) -> None:
-    content = bytes(200_000)
-    digests: list[str] = []
-    all_at_once(8, lambda _: digests.append(blobs.put(content)))
-    assert len(digests) == 8
-    assert len(set(digests)) == 1
-    assert blobs.get(digests[0]) == content
-
-
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blobs = Blobs(str(tmp_path / "blobs"), tmp_path / "cache")
-
-    def half_written(path: str, content: bytes) -> None:
-        Path(path).write_bytes(content[: len(content) // 2])
-        raise OSError(28, "No space left on device", path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(blobs._files, "pipe_file", half_written)
-        with pytest.raises(DiskFull, match="an image"):
-            blobs.put(b"content")
-    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
-    assert blobs.get(blobs.put(b"content")) == b"content"
 
 
 # Ids

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from core.errors import IdempotencyConflict
 from core.jobs import service
-from core.store import runs
+from core.store import run_views
 from core.store.tables import Batch, Run, Sample
 from tests.factories import CLASS_NAMES, detection, image, request, write_base_set
 
@@ -23,10 +23,10 @@ def _count(store, table):
 
 def test_one_transaction_writes_batch_samples_run_and_queue_entry(any_store):
     run_id = _submit(any_store).run_id
-    run = runs.get_run(any_store, run_id)
+    run = run_views.get_run(any_store, run_id)
     assert (run.status, run.source, run.actor, run.queue_position) == ("queued", "api", "anna", 0)
     assert [_count(any_store, table) for table in (Batch, Sample, Run)] == [1, 2, 1]
-    second = runs.get_run(any_store, _submit(any_store).run_id)
+    second = run_views.get_run(any_store, _submit(any_store).run_id)
     assert second.queue_position == 1
 
 

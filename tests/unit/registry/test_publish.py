@@ -1,80 +1,99 @@
 import importlib
-import json
 import multiprocessing
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 
 from core.config import Settings
-from core.errors import CheckpointDamaged, DiskFull, NotFound
-from core.evaluation.metrics import Score
+from core.errors import CheckpointDamaged, ClaimLost, DiskFull
 from core.registry import checkpoints, publish
 from core.registry.files import Replacement
-from core.store import Store
-from tests.factories import CLASS_NAMES, request
-
-
-def _checkpoint(store, content: bytes, parent_id=None):
-    path = store.settings.home / "new.pt"
-    path.write_bytes(content)
-    return checkpoints.register(store, path, class_names=CLASS_NAMES, parent_id=parent_id)
-
-
-def _promote(store, checkpoint, instead_of):
-    return publish.promote(store, checkpoint, instead_of=instead_of, actor="anna", reason="better")
-
-
-def test_a_checkpoint_has_a_manifest_and_its_own_bytes(store):
-    baseline = _checkpoint(store, b"old weights")
-    manifest = json.loads(checkpoints.weights_path(store, baseline.id).with_name("manifest.json").read_text())
-    assert manifest["sha256"] == baseline.sha256
-    assert manifest["class_names"] == list(CLASS_NAMES)
-    assert {"torch", "ultralytics"} <= set(manifest["libraries"])
-    assert checkpoints.get(store, baseline.id).manifest == manifest
-    with pytest.raises(NotFound):
-        checkpoints.get(store, "ckpt-nobody")
+from core.store import Store, claims
+from core.trainer import accept
+from tests.factories import request
+from tests.processes import wait_until
+from tests.unit.registry.factories import promote, register, shown
 
 
 def test_promotion_writes_file_champion_and_ledger(store):
     assert publish.champion(store) is None
-    baseline = _checkpoint(store, b"old weights")
-    assert _promote(store, baseline, None)
-    better = _checkpoint(store, b"new weights", baseline.id)
-    assert _promote(store, better, baseline.id)
+    baseline = register(store, b"old weights")
+    assert promote(store, baseline, None)
+    better = register(store, b"new weights", baseline.id)
+    assert promote(store, better, baseline.id)
     assert publish.champion(store).id == better.id
     assert publish.published_path(store).read_bytes() == b"new weights"
-    champion = json.loads((store.settings.weights_dir / "champion.json").read_text())
-    assert (champion["id"], champion["promoted_by"]) == (better.id, "anna")
     newest, oldest = publish.ledger(store)
+    _, champion = shown(store)
+    assert (champion["id"], champion["promoted_by"], champion["reason"]) == (better.id, "anna", "better")
+    assert champion["promoted_at"] == newest.created_at.isoformat()
     assert (newest.checkpoint_id, newest.previous_id) == (better.id, baseline.id)
     assert (oldest.checkpoint_id, oldest.previous_id) == (baseline.id, None)
 
 
 def test_promoting_what_is_live_again_adds_no_row(store):
-    baseline = _checkpoint(store, b"old weights")
-    assert _promote(store, baseline, None)
+    baseline = register(store, b"old weights")
+    assert promote(store, baseline, None)
     publish.published_path(store).unlink()
-    assert _promote(store, baseline, None)
+    assert promote(store, baseline, None)
     assert len(publish.ledger(store)) == 1
     assert publish.published_path(store).read_bytes() == b"old weights"
 
 
 def test_a_candidate_judged_against_a_champion_that_left_is_not_published(store):
-    first, second, late = (_checkpoint(store, content) for content in (b"1", b"2", b"3"))
-    _promote(store, first, None)
-    _promote(store, second, first.id)
-    assert not _promote(store, late, first.id)
+    first, second, late = (register(store, content) for content in (b"1", b"2", b"3"))
+    promote(store, first, None)
+    promote(store, second, first.id)
+    assert not promote(store, late, first.id)
     assert publish.champion(store).id == second.id
     assert publish.published_path(store).read_bytes() == b"2"
 
 
+def test_a_run_that_promoted_is_not_told_that_it_was_held(any_store):
+    first, second, third = (register(any_store, content) for content in (b"1", b"2", b"3"))
+    assert promote(any_store, first, None)
+    assert promote(any_store, second, first.id, run_id="run-2")
+    assert promote(any_store, third, second.id, run_id="run-3")
+    # Killed after its promotion, the second run is walked again.
+    assert promote(any_store, second, first.id, run_id="run-2")
+    assert shown(any_store)[0] == b"3"
+    assert len(publish.ledger(any_store)) == 3
+    for other in ("run-3", None):
+        assert not promote(any_store, second, first.id, run_id=other)
+
+
+def test_whoever_lost_its_run_publishes_nothing(any_store):
+    first, second = register(any_store, b"1"), register(any_store, b"2")
+    assert promote(any_store, first, None)
+    publish.write_last_metrics(any_store, {"fitness": 0.5})
+    with any_store.database.write() as session:
+        run_id = accept(
+            session, request({"image_url": "http://x/a", "detections": []}), source="t", actor="t"
+        ).id
+    owner = claims.under(any_store, claims.take_next(any_store, "owner"))
+    publish.write_last_metrics(owner, {"fitness": 0.6})
+    claims.put_back_runs_of(any_store, "owner")
+    before = sorted((path.name, path.read_bytes()) for path in any_store.settings.weights_dir.glob("*.*"))
+    with pytest.raises(ClaimLost, match=run_id):
+        publish.write_last_metrics(owner, {"fitness": 0.7})
+    with pytest.raises(ClaimLost, match=run_id):
+        promote(owner, second, first.id)
+    assert (
+        sorted((path.name, path.read_bytes()) for path in any_store.settings.weights_dir.glob("*.*"))
+        == before
+    )
+    assert '"fitness": 0.6' in (any_store.settings.weights_dir / "last_metrics.json").read_text()
+
+
 def test_damaged_weights_are_not_published(store):
-    baseline, damaged = _checkpoint(store, b"old weights"), _checkpoint(store, b"new weights")
-    _promote(store, baseline, None)
+    baseline, damaged = register(store, b"old weights"), register(store, b"new weights")
+    promote(store, baseline, None)
     checkpoints.weights_path(store, damaged.id).write_bytes(b"other bytes")
     with pytest.raises(CheckpointDamaged, match="roll back"):
-        _promote(store, damaged, baseline.id)
+        promote(store, damaged, baseline.id)
     assert publish.champion(store).id == baseline.id
     assert publish.published_path(store).read_bytes() == b"old weights"
 
@@ -87,15 +106,15 @@ def _promote_with_little_space(settings: Settings, checkpoint_id: str, instead_o
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536))
         try:
-            _promote(store, candidate, instead_of)
+            promote(store, candidate, instead_of)
         except DiskFull:
             sys.exit(28)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 def test_a_disk_that_fills_up_while_publishing_changes_nothing(store):
-    baseline, large = _checkpoint(store, b"old weights"), _checkpoint(store, bytes(200_000))
-    _promote(store, baseline, None)
+    baseline, large = register(store, b"old weights"), register(store, bytes(200_000))
+    promote(store, baseline, None)
     before = sorted((path.name, path.read_bytes()) for path in store.settings.weights_dir.glob("*.*"))
     process = multiprocessing.get_context("spawn").Process(
         target=_promote_with_little_space, args=(store.settings, large.id, baseline.id)
@@ -105,7 +124,7 @@ def test_a_disk_that_fills_up_while_publishing_changes_nothing(store):
     assert process.exitcode == 28
     assert sorted((path.name, path.read_bytes()) for path in store.settings.weights_dir.glob("*.*")) == before
     assert publish.champion(store).id == baseline.id
-    assert _promote(store, large, baseline.id)
+    assert promote(store, large, baseline.id)
 
 
 def test_files_of_a_replacement_change_together_or_not_at_all(tmp_path):
@@ -118,18 +137,89 @@ def test_files_of_a_replacement_change_together_or_not_at_all(tmp_path):
     assert (tmp_path / "a").read_text() == "old a"
 
 
-def test_scores_are_kept_by_run_checkpoint_and_set(store):
-    from core.trainer import accept
+# Two hosts
 
-    with store.database.write() as session:
-        run_id = accept(
-            session, request({"image_url": "http://x/a", "detections": []}), source="t", actor="t"
-        ).id
-    checkpoint = _checkpoint(store, b"weights")
-    score = Score(set_name="test", set_digest="d", image_count=1, metrics={"fitness": 0.5}, per_class=())
-    checkpoints.record_score(store, run_id, checkpoint.id, score)
-    checkpoints.record_score(store, run_id, checkpoint.id, score)
-    assert checkpoints.score_of(store, run_id, checkpoint.id, "test") == score
-    assert len(checkpoints.evaluations_of(store, run_id)) == 1
-    with pytest.raises(NotFound):
-        checkpoints.score_of(store, run_id, checkpoint.id, "holdout")
+
+def test_a_host_follows_what_another_promotes(hosts):
+    here, there = hosts
+    assert not publish.follow(there)
+    baseline, better = register(here, b"old weights"), register(there, b"new weights")
+    assert promote(here, baseline, None)
+    assert publish.follow(there)
+    assert not publish.follow(there)
+    assert not publish.follow(here)
+    assert shown(there) == shown(here)
+    assert shown(there)[0] == b"old weights"
+    assert promote(there, better, baseline.id)
+    assert publish.follow(here)
+    assert shown(here) == shown(there)
+    assert (shown(here)[0], shown(here)[1]["id"]) == (b"new weights", better.id)
+
+
+def test_a_champion_that_comes_back_is_shown_with_its_new_promotion(hosts):
+    here, there = hosts
+    first, second = register(here, b"1"), register(here, b"2")
+    assert promote(here, first, None)
+    publish.follow(there)
+    assert promote(here, second, first.id)
+    assert promote(here, first, second.id)
+    assert publish.follow(there)
+    assert shown(there)[1]["promoted_at"] == publish.ledger(here)[0].created_at.isoformat()
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", None])
+def test_files_that_are_not_those_of_the_ledger_are_mended(store, torn):
+    assert promote(store, register(store, b"weights"), None)
+    before = shown(store)
+    if torn is None:
+        publish.published_path(store).unlink()
+    else:
+        (store.settings.weights_dir / "champion.json").write_text(torn)
+    assert publish.follow(store)
+    assert shown(store) == before
+
+
+def test_a_champion_that_cannot_be_fetched_leaves_the_old_files(hosts):
+    here, there = hosts
+    first, second = register(here, b"1"), register(here, b"2")
+    assert promote(here, first, None)
+    publish.follow(there)
+    before = shown(there)
+    assert promote(here, second, first.id)
+    here.blobs.delete(second.sha256)
+    with pytest.raises(CheckpointDamaged):
+        publish.follow(there)
+    assert shown(there) == before
+
+
+def _is_ready(store):
+    return any(store.settings.weights_dir.glob(".champion.json.*"))
+
+
+def _count_waiting(store):
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with store.database.read() as session:
+        return session.scalar(sa.text(query))
+
+
+def test_of_two_hosts_that_promote_at_once_one_wins(hosts):
+    here, there = hosts
+    baseline = register(here, b"old weights")
+    assert promote(here, baseline, None)
+    candidates = register(here, b"of here"), register(there, b"of there")
+    with ThreadPoolExecutor(2) as pool:
+        with here.database.write() as session:
+            here.database.exclusive(session, checkpoints.LEDGER_LOCK)
+            promoting = [
+                pool.submit(promote, *each, baseline.id) for each in zip(hosts, candidates, strict=True)
+            ]
+            wait_until(lambda: all(map(_is_ready, hosts)), timeout_s=20)
+            if not here.database.is_sqlite:
+                wait_until(lambda: _count_waiting(here) == 2)
+        outcomes = [each.result(timeout=60) for each in promoting]
+    assert sorted(outcomes) == [False, True]
+    winner = candidates[outcomes.index(True)]
+    assert [entry.checkpoint_id for entry in publish.ledger(here)] == [winner.id, baseline.id]
+    assert [publish.follow(store) for store in hosts] == [not won for won in outcomes]
+    assert shown(here) == shown(there)
+    assert shown(here)[1]["id"] == publish.champion(there).id == winner.id

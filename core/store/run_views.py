@@ -1,0 +1,144 @@
+"""Runs as they are shown: one, all, and the queue with the time when each is expected to start."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from heapq import heapify, heapreplace
+from statistics import median
+from typing import get_args
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.schemas import FineTuneSummary, RunStatus, RunView
+from core.store import Store
+from core.store.runs import unknown
+from core.store.states import WORKING
+from core.store.tables import Batch, Run, Sample, utc_now
+
+_RUNS_TO_LEARN_FROM = 5
+
+
+def get_run(store: Store, run_id: str) -> RunView:
+    """One run as it is shown.
+
+    Raises:
+        NotFound: If there is no such run.
+    """
+    with store.database.read() as session:
+        row = session.execute(_runs_with_batch().where(Run.id == run_id)).one_or_none()
+        if row is None:
+            raise unknown(run_id)
+        return _view(row[0], row[1], _starts(session) if row[0].status == "queued" else {})
+
+
+def list_runs(
+    store: Store, *, limit: int = 50, before: str | None = None, status: RunStatus | None = None
+) -> list[RunView]:
+    """Runs, newest first.
+
+    Args:
+        store: Where they are kept.
+        limit: At most this many.
+        before: Only runs made before the run with this id, for paging.
+        status: Only runs in this state.
+    """
+    query = _runs_with_batch().order_by(Run.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Run.id < before)
+    if status is not None:
+        query = query.where(Run.status == status)
+    with store.database.read() as session:
+        found = session.execute(query).all()
+        starts = _starts(session) if any(run.status == "queued" for run, _ in found) else {}
+        return [_view(run, batch, starts) for run, batch in found]
+
+
+def count_by_status(store: Store) -> dict[RunStatus, int]:
+    """How many runs are in each state, states without a run included."""
+    query = sa.select(Run.status, sa.func.count()).group_by(Run.status)
+    with store.database.read() as session:
+        found: dict[str, int] = dict(session.execute(query).all())
+    return {status: found.get(status, 0) for status in get_args(RunStatus)}
+
+
+def _runs_with_batch() -> sa.Select[Run, Batch]:
+    return sa.select(Run, Batch).join(Batch, Batch.id == Run.batch_id)
+
+
+def _view(run: Run, batch: Batch, starts: dict[str, datetime | None]) -> RunView:
+    start = starts.get(run.id)
+    return RunView(
+        id=run.id,
+        status=run.status,
+        source=batch.source,
+        actor=batch.actor,
+        note=batch.note,
+        created_at=run.created_at.isoformat(),
+        started_at=run.started_at.isoformat() if run.started_at else None,
+        finished_at=run.finished_at.isoformat() if run.finished_at else None,
+        heartbeat_at=run.heartbeat_at.isoformat() if run.heartbeat_at else None,
+        queue_position=list(starts).index(run.id) if run.id in starts else None,
+        expected_start_at=start.isoformat() if start else None,
+        epochs_done=run.resume_epoch,
+        wanted=run.wanted,
+        continues_id=run.continues_id,
+        summary=FineTuneSummary.model_validate(run.summary) if run.summary else None,
+        error=run.error,
+    )
+
+
+def _starts(session: Session) -> dict[str, datetime | None]:
+    """The queued runs in their order, and when each is expected to start; None where nothing tells."""
+    queued = list(session.scalars(sa.select(Run).where(Run.status == "queued").order_by(Run.id)))
+    pace = _seconds_per_image(session)
+    if pace is None:
+        return dict.fromkeys((run.id for run in queued), None)
+    sizes = _image_passes(session, queued)
+    starts_s = start_times(_remaining_s(session, pace), [pace * sizes[run.id] for run in queued])
+    now = utc_now()
+    return {run.id: now + timedelta(seconds=s) for run, s in zip(queued, starts_s, strict=True)}
+
+
+def start_times(remaining_s: Iterable[float], durations_s: Iterable[float]) -> list[float]:
+    """Seconds until each queued run starts, when each takes the worker that is free first.
+
+    Args:
+        remaining_s: What each run that is worked on still needs; none is one idle worker.
+        durations_s: What each queued run will need, in the order of the queue.
+    """
+    free_at_s = list(remaining_s) or [0.0]
+    heapify(free_at_s)
+    starts_s = []
+    for duration_s in durations_s:
+        starts_s.append(free_at_s[0])
+        heapreplace(free_at_s, free_at_s[0] + duration_s)
+    return starts_s
+
+
+def _remaining_s(session: Session, seconds_per_image: float) -> list[float]:
+    working = list(session.scalars(sa.select(Run).where(Run.status.in_(WORKING))))
+    passes = _image_passes(session, working)
+    worked_s = {run.id: (utc_now() - (run.started_at or utc_now())).total_seconds() for run in working}
+    return [max(0.0, seconds_per_image * passes[run.id] - worked_s[run.id]) for run in working]
+
+
+def _seconds_per_image(session: Session) -> float | None:
+    """Median pace of the newest runs that succeeded, from start to end, per image and epoch."""
+    query = sa.select(Run).where(Run.status == "succeeded").order_by(Run.id.desc()).limit(_RUNS_TO_LEARN_FROM)
+    newest = list(session.scalars(query))
+    passes = _image_passes(session, newest)
+    paces = [
+        (run.finished_at - run.started_at).total_seconds() / passes[run.id]
+        for run in newest
+        if run.finished_at and run.started_at
+    ]
+    return median(paces) if paces else None
+
+
+def _image_passes(session: Session, runs: Sequence[Run]) -> dict[str, int]:
+    """How many images each run looks at, all epochs together; at least one."""
+    images = sa.select(Sample.batch_id, sa.func.count()).group_by(Sample.batch_id)
+    of_these = images.where(Sample.batch_id.in_([run.batch_id for run in runs]))
+    posted: dict[str, int] = dict(session.execute(of_these).all())
+    per_epoch = {run.id: posted.get(run.batch_id, 0) + run.request["train_replay"] for run in runs}
+    return {run.id: max(1, run.request["epochs"] * per_epoch[run.id]) for run in runs}
