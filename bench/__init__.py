@@ -1,0 +1,1 @@
+"""`python -m bench.NAME` prints a table, then a line of JSON; its status is 0 if its numbers are reached."""
