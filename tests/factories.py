@@ -13,6 +13,7 @@ from PIL import Image
 
 from core.config import Settings
 from core.schemas import FineTuneRequest
+from core.store import Store, runs
 
 CLASS_NAMES = ("hot joint", "cold joint", "overload")
 Xyxy = tuple[float, float, float, float]
@@ -110,3 +111,11 @@ def _write_labelled(folder: Path, seed: int, class_id: int, size_px: int) -> Non
     stem = f"T{seed % 5}_{seed:05d}"
     (folder / "images" / f"{stem}.jpg").write_bytes(thermal_file(seed, size_px, size_px, "JPEG", quality=95))
     (folder / "labels" / f"{stem}.txt").write_text(f"{class_id} 0.5 0.5 0.4 0.4\n", encoding="utf-8")
+
+
+def save_epoch(store: Store, run_id: str, payload: Mapping[str, Any], sha256: str = "e" * 64) -> str | None:
+    """Keep the state after an epoch and tell of the epoch, as a run's courier does."""
+    with store.database.write() as session:
+        run = runs.locked(session, run_id)
+        runs.append_event(session, run, "epoch", dict(payload))
+        return runs.keep_state(session, run, sha256, payload["epoch"])

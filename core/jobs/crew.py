@@ -42,15 +42,16 @@ class Crew:
 
     def hand_over(self, claim: Claim) -> subprocess.Popen[bytes]:
         """Give a run to the spare, or to a runner that is started for it."""
-        runner, self._spare = self._spare, None
+        spare, self._spare = self._spare, None
         self._may_have_spare = self._settings.warm_runner
-        if runner is None or runner.poll() is not None:
-            runner = self._start()
-        try:
-            _write_line(runner, claim)
-        except OSError:
-            runner = self._start()
-            _write_line(runner, claim)
+        if spare is not None:
+            with suppress(OSError):
+                _write_line(spare, claim)
+                return spare
+            # Its pipe is broken: it has died.
+            end(spare)
+        runner = self._start()
+        _write_line(runner, claim)
         return runner
 
     def dismiss_spare(self) -> None:

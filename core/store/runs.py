@@ -102,18 +102,17 @@ def got_on(run: Run) -> None:
     run.setbacks = 0
 
 
-def save_progress(store: Store, run_id: str, resume_sha256: str, epoch: int, event: dict[str, Any]) -> str:
-    """Keep the state after an epoch and tell of the epoch, both or neither, so that none is counted twice.
+def keep_state(session: Session, run: Run, resume_sha256: str, epoch: int) -> str | None:
+    """Note the state after an epoch, in the caller's transaction, which tells of the epoch too.
+
+    Both or neither, so that no epoch is counted twice.
 
     Returns:
-        The sha256 of the state that was kept before, which nothing needs now; empty at first.
+        The sha256 of the state that was kept before, which nothing needs now; none at first.
     """
-    with store.database.write() as session:
-        run = locked(session, run_id)
-        before, run.resume_sha256, run.resume_epoch = run.resume_sha256, resume_sha256, epoch
-        append_event(session, run, "epoch", event)
-        got_on(run)
-    return before if before and before != resume_sha256 else ""
+    before, run.resume_sha256, run.resume_epoch = run.resume_sha256, resume_sha256, epoch
+    got_on(run)
+    return before if before != resume_sha256 else None
 
 
 def ask_to_end(store: Store, run_id: str, wish: Wish, actor: str) -> None:

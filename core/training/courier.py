@@ -4,17 +4,22 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from sqlalchemy.orm import Session
 
 from core.config import Settings
 from core.errors import BlobStoreUnavailable, RunCancelled, TmsError
 from core.store import Store, claims, runs
 from core.store.claims import BEAT_INTERVAL_S, SILENT_BEFORE_PAUSE_S, Claim
 from core.store.database import AWAY, patiently
+from core.store.tables import Run
 from core.training.isolation import PRODUCT_LOGGER
 from core.training.load import LoadMeter
 
@@ -28,6 +33,15 @@ _MOST_LOG_LINES = 200
 log = logging.getLogger(PRODUCT_LOGGER)
 
 
+@dataclass(frozen=True)
+class News:
+    """An event on its way to the store, with the state that was put away before it, if it ends an epoch."""
+
+    kind: str
+    payload: dict[str, Any]
+    state_sha256: str | None = None
+
+
 class Courier:
     """Reports events, gives signs of life, and knows how the run was told to end.
 
@@ -35,8 +49,8 @@ class Courier:
     phase, and batches, are thinned to two a second; their last one always goes through. Each call is also a
     place where the work ends if it was told to.
 
-    While the database is away events are gathered and the work goes on. If it stays away for so long that
-    another host might take the run, the work pauses until the claim is known to hold.
+    While the database is away, events and epochs are gathered and the work goes on. If it stays away for so
+    long that another host might take the run, the work pauses until the claim is known to hold.
     """
 
     def __init__(self, store: Store, claim: Claim, also: Report | None = None) -> None:
@@ -45,7 +59,7 @@ class Courier:
         self.order: runs.Wish | None = None
         self.run_id = claim.run_id
         self._claim, self._also = claim, also
-        self._outbox: deque[tuple[str, dict[str, Any]]] = deque()
+        self._outbox: deque[News] = deque()
         self._log_lines: deque[str] = deque(maxlen=_MOST_LOG_LINES)
         self._last_told_s: dict[str, float] = {}
         self._heard_s = time.monotonic()
@@ -82,11 +96,14 @@ class Courier:
         if _is_step(payload) and time.monotonic() - self._last_told_s.get(topic, 0.0) < EVENT_INTERVAL_S:
             return
         self._last_told_s[topic] = time.monotonic()
-        log.info("%s", _sentence(kind, payload), extra={"is_event": True})
-        self._outbox.append((kind, payload))
+        self._send(News(kind, payload))
+
+    def _send(self, news: News) -> None:
+        log.info("%s", _sentence(news.kind, news.payload), extra={"is_event": True})
+        self._outbox.append(news)
         self._wake.set()
         if self._also is not None:
-            self._also(kind, payload)
+            self._also(news.kind, news.payload)
 
     def detached(self) -> "DetachedCourier":
         """One like this for another process."""
@@ -124,23 +141,16 @@ class Courier:
         """Report what is being done, and how much of it is done if that is known, from 0 to 1."""
         self("phase", {"phase": phase, "done": round(share * 100), "total": 100 if share else 0})
 
-    def keep_epoch(self, state: Path, epoch: int, payload: dict[str, Any]) -> None:
+    def keep_epoch(self, state: Path, payload: dict[str, Any]) -> None:
         """Keep the state after an epoch where every host finds it, and report the epoch with it.
 
         Args:
             state: File of the state.
-            epoch: How many epochs are done.
             payload: Of the `epoch` event.
         """
-        log.info("%s", _sentence("epoch", payload), extra={"is_event": True})
         put = partial(self.store.blobs.put_file, state, "the state after the epoch")
-        sha256 = patiently(put, away=(BlobStoreUnavailable,))
-        patiently(self._exchange)
-        outdated = patiently(lambda: runs.save_progress(self.store, self.run_id, sha256, epoch, payload))
-        if outdated:
-            self.store.blobs.delete(outdated)
-        if self._also is not None:
-            self._also("epoch", payload)
+        self._send(News("epoch", payload, patiently(put, away=(BlobStoreUnavailable,))))
+        self.check()
 
     def _carry(self) -> None:
         while not self._closing.is_set():
@@ -176,22 +186,33 @@ class Courier:
 
     def _deliver(self, asked_s: float) -> None:
         """Everything there is to tell, in one transaction; what could not be written is kept."""
-        events = list(self._outbox)
-        lines = list(self._log_lines)
-        news = [*events, *([("log", {"lines": lines})] if lines else [])]
+        events, lines = list(self._outbox), list(self._log_lines)
+        news = [*events, *([News("log", {"lines": lines})] if lines else [])]
         if asked_s >= self._load_due_s:
-            news.append(("load", self._load_meter.read()))
+            news.append(News("load", self._load_meter.read()))
             self._load_due_s = asked_s + BEAT_INTERVAL_S
         with self.store.database.write() as session:
             run = claims.beat(session, self._claim)
-            for kind, payload in news:
-                runs.append_event(session, run, kind, payload)
+            outdated = [_write(session, run, one) for one in news]
             self.order = run.wanted  # type: ignore[assignment]
-        for _ in events:
-            self._outbox.popleft()
-        for _ in lines:
-            self._log_lines.popleft()
+        for box, delivered in ((self._outbox, events), (self._log_lines, lines)):
+            for _ in delivered:
+                box.popleft()
         self._heard_s = self._beaten_s = asked_s
+        self._drop(filter(None, outdated))
+
+    def _drop(self, outdated: Iterable[str]) -> None:
+        for sha256 in outdated:
+            with suppress(BlobStoreUnavailable):
+                self.store.blobs.delete(sha256)
+
+
+def _write(session: Session, run: Run, news: News) -> str | None:
+    """Write one event; gives the sha256 of the state that its own makes worthless."""
+    runs.append_event(session, run, news.kind, news.payload)
+    if news.state_sha256 is None:
+        return None
+    return runs.keep_state(session, run, news.state_sha256, news.payload["epoch"])
 
 
 class _LogLines(logging.Handler):
@@ -240,9 +261,9 @@ class DetachedCourier:
         """As `Courier.order`."""
         return self._awake().order
 
-    def keep_epoch(self, state: Path, epoch: int, payload: dict[str, Any]) -> None:
+    def keep_epoch(self, state: Path, payload: dict[str, Any]) -> None:
         """As `Courier.keep_epoch`."""
-        self._awake().keep_epoch(state, epoch, payload)
+        self._awake().keep_epoch(state, payload)
 
     def _awake(self) -> Courier:
         if self._courier is None:

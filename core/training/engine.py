@@ -192,7 +192,7 @@ class Progress:
     def _epoch(self, trainer: FineTuner) -> None:
         if RANK not in {-1, 0}:
             return
-        self._courier.keep_epoch(trainer.state_path, trainer.epoch + 1, _epoch_payload(trainer))
+        self._courier.keep_epoch(trainer.state_path, _epoch_payload(trainer))
         trainer.stop = trainer.stop or self._has_to_stop(trainer)
 
 

@@ -7,8 +7,9 @@ from core.errors import TrainingFailed
 from core.store import Store, claims
 from core.store.keys import create_key
 from core.store.run_views import get_run, list_runs
-from core.store.runs import enter, events_after, save_progress
+from core.store.runs import enter, events_after
 from tests.api.runs import end_with, learning, queued, succeed, summary_of, taken
+from tests.factories import save_epoch
 from tests.unit.registry.factories import promote, register
 
 
@@ -101,7 +102,7 @@ def _failed_after_one_epoch(store: Store, tmp_path) -> str:
     run_id = learning(store)
     enter(store, run_id, "training", parent_id=champion.id)
     sha256 = store.blobs.put_file(state, "the state after the epoch")
-    save_progress(store, run_id, sha256, 1, {"epoch": 1, "epochs": 2})
+    save_epoch(store, run_id, {"epoch": 1, "epochs": 2}, sha256)
     enter(store, run_id, "failed", error=TrainingFailed("The loss became NaN.").as_dict())
     return run_id
 

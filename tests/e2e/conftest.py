@@ -32,6 +32,8 @@ def product(tmp_path: Path, httpserver: HTTPServer) -> Iterator[Settings]:
         image_hosts=f"localhost:{httpserver.port}",
         device="cpu",
         worker_autostart=True,
+        # It would cost each test the seconds in which it gets ready; tests of the spare switch it on.
+        warm_runner=False,
         fetch_deadline_s=10.0,
     )
     write_tiny_weights(settings.pretrained_weights, settings.create_folders())

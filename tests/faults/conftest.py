@@ -131,7 +131,7 @@ def hosts(
 def start_worker(house: House) -> psutil.Popen:
     """Start a worker of this house and wait until it has signed in."""
     before = {worker.pid for worker in service.live_workers(house.store)}
-    environment = {**os.environ, **house.store.settings.environment(), "TMS_WARM_RUNNER": "0"}
+    environment = {**os.environ, **house.store.settings.environment()}
     with (house.store.settings.logs_dir / "worker.log").open("ab") as log:
         process = psutil.Popen(
             [sys.executable, "-m", "core.jobs.worker"],

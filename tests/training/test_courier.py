@@ -173,7 +173,7 @@ def test_what_a_multi_gpu_run_hands_to_its_processes_arrives_there(bench, settin
                 param_groups = ({"lr": 0.1},)
 
         callback(AtEndOfEpoch())
-        (event,) = _told(courier, "epoch")
+        (event,) = wait_until(lambda: _told(courier, "epoch"))
         kept = runs.get_row(courier.store, courier.run_id)
         assert courier.store.blobs.get(kept.resume_sha256) == b"state"
     assert event.payload["metrics"] == {"metrics/mAP50(B)": 0.7, "fitness": 0.5}

@@ -10,6 +10,7 @@ from core.store import Store, claims, runs
 from core.store.claims import Claim
 from core.store.ids import canonical_digest, new_id
 from core.store.tables import Batch, Checkpoint, Evaluation, LedgerEntry, Worker, utc_now
+from tests.factories import save_epoch
 
 CLASSES = ("hot joint", "cold joint")
 EPOCHS = 4
@@ -81,7 +82,7 @@ def tell_epoch(store: Store, run_id: str, epoch: int) -> None:
     score = 0.3 + 0.05 * epoch
     metrics = scores(score)
     payload = {"epoch": epoch, "epochs": EPOCHS, "losses": _losses(step), "metrics": metrics}
-    runs.save_progress(store, run_id, "e" * 64, epoch, payload | {"learning_rate": 1e-4})
+    save_epoch(store, run_id, payload | {"learning_rate": 1e-4})
 
 
 def tell_step(

@@ -10,7 +10,7 @@ from core.store import claims, run_views, runs
 from core.store.claims import MOST_SETBACKS, SILENT_BEFORE_TAKEOVER_S, Watch
 from core.store.ids import new_id
 from core.store.tables import Batch, LedgerEntry
-from tests.factories import image, request
+from tests.factories import image, request, save_epoch
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_write_under_an_old_fence_is_refused_and_changes_nothing(store):
         lambda: runs.enter(zombie, run_id, "training"),
         lambda: runs.add_event(zombie, run_id, "log", {}),
         lambda: runs.fail(zombie, run_id, {}),
-        lambda: runs.save_progress(zombie, run_id, "sha", 1, {"epoch": 1}),
+        lambda: save_epoch(zombie, run_id, {"epoch": 1}, "sha1"),
     ):
         with pytest.raises(ClaimLost):
             write()
@@ -167,7 +167,7 @@ def test_a_run_that_gets_on_may_lose_any_number_of_owners(store):
     run_id = queue(store, epochs=100)
     for epoch in range(2 * MOST_SETBACKS):
         claim = claims.take_next(store, "a")
-        runs.save_progress(claims.under(store, claim), run_id, f"sha{epoch}", epoch + 1, {"epoch": epoch + 1})
+        save_epoch(claims.under(store, claim), run_id, {"epoch": epoch + 1}, f"sha{epoch + 1}")
         claims.hand_back(store, claim, lost=RunnerDied("it was killed"))
     assert status(store, run_id) == "queued"
     epochs = [event.payload["epoch"] for event in runs.events_after(store, run_id, kinds=("epoch",))]
@@ -179,6 +179,14 @@ def test_a_worker_that_is_told_to_end_costs_a_run_nothing(store):
     for _ in range(2 * MOST_SETBACKS):
         claims.hand_back(store, claims.take_next(store, "a"))
     assert (status(store, run_id), runs.get_row(store, run_id).setbacks) == ("queued", 0)
+
+
+def test_of_the_states_after_epochs_one_is_kept(store):
+    run_id = queue(store)
+    owned = claims.under(store, claims.take_next(store, "a"))
+    outdated = [save_epoch(owned, run_id, {"epoch": epoch}, f"sha{epoch}") for epoch in (1, 2, 2, 3)]
+    assert outdated == [None, "sha1", None, "sha2"]
+    assert runs.get_row(store, run_id).resume_sha256 == "sha3"
 
 
 # Stop and cancel
@@ -198,7 +206,7 @@ def test_a_queued_run_ends_at_once_whatever_is_asked(store, wish):
 def test_a_queued_run_that_has_learned_is_stopped_by_its_next_owner(store):
     run_id = queue(store)
     claim = claims.take_next(store, "a")
-    runs.save_progress(claims.under(store, claim), run_id, "sha", 3, {"epoch": 3})
+    save_epoch(claims.under(store, claim), run_id, {"epoch": 3}, "sha3")
     claims.hand_back(store, claim)
     runs.ask_to_end(store, run_id, "stop", "ada")
     assert (status(store, run_id), runs.get_row(store, run_id).wanted) == ("queued", "stop")
@@ -276,7 +284,7 @@ def failed_after_epoch(store, epochs):
     owned = claims.under(store, claim)
     for epoch in range(1, epochs + 1):
         runs.add_event(owned, run_id, "batch", {"epoch": epoch, "step": epoch})
-        runs.save_progress(owned, run_id, f"sha{epoch}", epoch, {"epoch": epoch})
+        save_epoch(owned, run_id, {"epoch": epoch}, f"sha{epoch}")
     runs.add_event(owned, run_id, "batch", {"epoch": epochs + 1, "step": epochs + 1})
     runs.fail(owned, run_id, {"code": "disk_full"})
     return run_id
