@@ -20,10 +20,10 @@ from tests.processes import end_processes_of, wait_until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process trains, so that two do not fight for the cores."""
+    """Each module is one process' work: most of it is waiting for others to die."""
     for item in items:
         if "tests/faults" in item.path.as_posix():
-            item.add_marker(pytest.mark.xdist_group("training"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
             item.add_marker(pytest.mark.slow)
 
 

@@ -19,11 +19,6 @@ def _fences(house, run_id):
     return [event.fence for event in runs.events_after(house.store, run_id)]
 
 
-def _taken_over(house, run_id, by):
-    owners = [payload["owner"] for payload in house.told(run_id, "owner")]
-    return len(owners) == 2 and runs.get_row(house.store, run_id).owner_id == owners[1] and by in owners[1]
-
-
 def test_a_host_that_falls_silent_loses_its_run_and_stops_when_it_comes_back(hosts, feedback):
     alpha, beta = hosts
     silent = start_worker(alpha)
@@ -72,7 +67,6 @@ def test_two_hosts_share_the_queue(hosts, feedback):
     owners = [alpha.told(run_id, "owner") for run_id in ids]
     assert all(len(owner) == 1 for owner in owners)
     assert not any(map(is_gone, workers))
-    assert {owner[0]["owner"].rpartition(":")[0] for owner in owners} == {
-        worker_id.rpartition(":")[0] for worker_id in {owner[0]["owner"] for owner in owners}
-    }
+    # Each of them worked: their ids begin with the place they work at.
+    assert len({owner[0]["owner"].rpartition(":")[0] for owner in owners}) == 2
     assert beta.run(ids[0]).summary is not None

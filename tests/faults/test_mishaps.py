@@ -14,11 +14,14 @@ from core.store.claims import SILENT_BEFORE_TAKEOVER_S
 from tests.faults.conftest import kill
 from tests.processes import clean_environment, wait_until
 
+ON_SQLITE = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize(
+    "house", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 
-@pytest.mark.postgres
+
+@ON_POSTGRESQL
 def test_a_database_that_goes_away_costs_a_run_nothing(house, feedback):
-    if house.store.database.is_sqlite:
-        pytest.skip("SQLite is a file: it cannot go away by itself")
     run_id = house.submit(feedback(epochs=60))
     house.wait_for(run_id, "epoch", 2)
     runner, worker = house.runner(), house.worker()
@@ -84,9 +87,8 @@ run_finetune(FineTuneRequest.model_validate_json(sys.stdin.read()))
 """
 
 
+@ON_SQLITE
 def test_a_run_whose_python_caller_is_killed_is_taken_up_by_a_worker(house, feedback):
-    if not house.store.database.is_sqlite:
-        pytest.skip("once is enough: it takes the time after which owners are held for dead")
     caller = subprocess.Popen(
         [sys.executable, "-c", _CALLER],
         cwd=CHECKOUT,
