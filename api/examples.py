@@ -67,6 +67,7 @@ PREVIEW: dict[str, Any] = {
     "boxes_per_class": {"hotspot": 14},
     "base_images": 120,
     "base_boxes_per_class": {"hotspot": 163},
+    "expected_duration_s": 41.5,
     "warnings": ["A fine-tune on fewer than 20 images moves the weights little."],
     "hyperparameters": _HYPERPARAMETERS,
 }

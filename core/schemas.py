@@ -206,6 +206,9 @@ class DatasetPreview(BaseModel):
     boxes_per_class: dict[str, int] = Field(description="Feedback boxes per class name, as posted.")
     base_images: int
     base_boxes_per_class: dict[str, int]
+    expected_duration_s: float | None = Field(
+        description="From start to verdict, by the pace of earlier runs; empty before the first."
+    )
     warnings: list[str]
     hyperparameters: Hyperparameters
 

@@ -24,7 +24,7 @@ from core.schemas import DatasetPreview, FineTuneRequest, RunView
 from core.store import Store, runs
 from core.store.claims import Watch
 from core.store.ids import canonical_digest
-from core.store.run_views import get_run
+from core.store.run_views import expected_duration_s, get_run
 from core.store.runs import Wish
 from core.store.states import WORKING
 from core.store.tables import IdempotencyKey, Run, Worker, utc_now
@@ -156,10 +156,12 @@ def preview(store: Store, request: FineTuneRequest) -> DatasetPreview:
     live = publish.champion(store)
     base = base.in_order_of(live.class_names) if live else base
     replay = 0 if request.replay_strategy == "none" else min(request.train_replay, len(base.train.images))
+    size = len(request.images) + replay
     return DatasetPreview(
         feedback_samples=len(request.images),
         replay_samples=replay,
-        dataset_size=len(request.images) + replay,
+        dataset_size=size,
+        expected_duration_s=expected_duration_s(store, size, request.epochs),
         boxes_per_class=_posted_boxes(request, base.class_names),
         base_images=len(base.train.images),
         base_boxes_per_class=boxes_per_class(base.train.images, base.class_names),

@@ -61,6 +61,19 @@ def count_by_status(store: Store) -> dict[RunStatus, int]:
     return {status: found.get(status, 0) for status in get_args(RunStatus)}
 
 
+def expected_duration_s(store: Store, images: int, epochs: int) -> float | None:
+    """Seconds that a run may take from its start to its end, or None before any run has succeeded.
+
+    Args:
+        store: Where earlier runs are kept.
+        images: Of one epoch.
+        epochs: How many.
+    """
+    with store.database.read() as session:
+        pace = _seconds_per_image(session)
+    return round(pace * images * epochs, 1) if pace is not None else None
+
+
 def _runs_with_batch() -> sa.Select[Run, Batch]:
     return sa.select(Run, Batch).join(Batch, Batch.id == Run.batch_id)
 

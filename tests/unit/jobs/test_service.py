@@ -1,11 +1,12 @@
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
 from core.errors import IdempotencyConflict
 from core.jobs import service
-from core.store import run_views
+from core.store import claims, run_views, runs
 from core.store.tables import Batch, Run, Sample
 from tests.factories import CLASS_NAMES, detection, image, request, write_base_set
 
@@ -64,6 +65,22 @@ def test_a_preview_counts_and_warns_and_starts_nothing(store):
     for part in ("learning rate 0.1", "4 images", "hot joint has 1", "unknown class 9 would be put aside"):
         assert part in said
     assert _count(store, Batch) == 0
+
+
+def test_a_preview_tells_the_time_by_the_pace_of_earlier_runs(any_store):
+    write_base_set(any_store.settings.annotated_dataset_root)
+    assert service.preview(any_store, ASKED).expected_duration_s is None
+    run_id = _submit(any_store).run_id
+    claims.take_next(any_store, "w")
+    for step in ("training", "evaluating", "succeeded"):
+        runs.enter(any_store, run_id, step)
+    with any_store.database.write() as session:
+        run = runs.locked(session, run_id)
+        run.finished_at = run.started_at + timedelta(seconds=60)
+    # Two images and three epochs took a minute.
+    assert service.preview(any_store, ASKED).expected_duration_s == 60
+    twice = ASKED.model_copy(update={"epochs": 6})
+    assert service.preview(any_store, twice).expected_duration_s == 120
 
 
 def test_a_preview_warns_of_forgetting(store):
