@@ -10,12 +10,10 @@ host died goes on where it stood.
 import logging
 import os
 import platform
-import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -28,28 +26,24 @@ from core.dataset.revision import DatasetRevision
 from core.dataset.yolo import write_yolo
 from core.errors import (
     BaselineMissing,
-    BlobDamaged,
-    BlobStoreUnavailable,
     ClaimLost,
     NoUsableImages,
-    ResumeStateDamaged,
     RunCancelled,
     TmsError,
 )
 from core.evaluation import gate
 from core.feedback import intake
-from core.registry import checkpoints, publish, summary
+from core.registry import checkpoints, leftovers, publish, summary
 from core.registry.summary import hyperparameters_of
 from core.schemas import FineTuneRequest, FineTuneSummary, Hyperparameters
 from core.store import Store, claims, runs
-from core.store.blobs import file_sha256
 from core.store.claims import Claim
 from core.store.database import patiently
 from core.store.tables import Checkpoint, Run
 from core.training import failures, isolation
 from core.training.courier import Courier, Report
 from core.training.device import device_lock, resolve_device
-from core.training.weights import STATE_FILE, class_names_of, load_model
+from core.training.weights import class_names_of, load_model
 
 log = logging.getLogger(isolation.PRODUCT_LOGGER)
 
@@ -79,7 +73,7 @@ def run_finetune(
         try:
             return walk(store, claim, on_progress)
         except RunCancelled:
-            cancel(store, claim)
+            leftovers.cancel(store, claim)
             raise
 
 
@@ -98,7 +92,7 @@ def walk(store: Store, claim: Claim, also: Report | None = None) -> FineTuneSumm
         also: Told of each event.
 
     Raises:
-        RunCancelled: If the run was told to; the caller still has to `cancel` it.
+        RunCancelled: If the run was told to; the caller still has to cancel it (`leftovers`).
         ClaimLost: If the run has passed to another owner; nothing more may be done with it.
         TmsError: What made the run fail, after it was written into the run.
     """
@@ -124,36 +118,6 @@ def _record_failure(courier: Courier, error: BaseException) -> TmsError:
     named = failures.explained(error, courier.store.settings.log_path(courier.run_id))
     courier.fail(named)
     return named
-
-
-def cancel(store: Store, claim: Claim) -> None:
-    """End a cancelled run, after its work has stopped and the device is free: only its record stays."""
-    discard(store, claim.run_id)
-    claims.end_cancelled(store, claim)
-
-
-def discard(store: Store, run_id: str) -> None:
-    """Remove what a run made: its folder, its candidate, and the state it could have gone on from."""
-    try:
-        _drop_states(store, runs.get_row(store, run_id))
-        for candidate in checkpoints.made_by(store, run_id):
-            checkpoints.discard(store, candidate.id)
-    except BlobStoreUnavailable as error:
-        log.warning("Run %s left something behind. %s", run_id, error.detail)
-    shutil.rmtree(store.settings.run_folder(run_id), ignore_errors=True)
-
-
-def _drop_states(store: Store, run: Run, but: str | None = None) -> None:
-    """Remove the states that a run kept, one too that was put away and not noted before its process died."""
-    newest = _state_path(store, run)
-    kept = {run.resume_sha256, file_sha256(newest) if newest.exists() else None} - {but, None}
-    for sha256 in filter(None, kept):
-        store.blobs.delete(sha256)
-    newest.unlink(missing_ok=True)
-
-
-def _state_path(store: Store, run: Run) -> Path:
-    return store.settings.run_folder(run.id) / STATE_FILE
 
 
 def adopt(store: Store, say: Callable[[str, float], None]) -> None:
@@ -268,7 +232,7 @@ def learn(courier: Courier) -> None:
 
     parent = checkpoints.get(store, run.parent_id or "")
     hyperparameters = hyperparameters_of(run)
-    _bring_state(store, run)
+    leftovers.bring_state(store, run)
     with _device_for(courier, hyperparameters) as device:
         courier.enter("training")
         weights = fine_tune(
@@ -291,19 +255,6 @@ def learn(courier: Courier) -> None:
         recipe=hyperparameters.model_dump(),
     )
     courier.enter("training", checkpoint_id=candidate.id)
-
-
-def _bring_state(store: Store, run: Run) -> None:
-    """Put the kept state of the last epoch, and no other, where training looks for it."""
-    _drop_states(store, run, but=run.resume_sha256)
-    if not run.resume_sha256:
-        return
-    try:
-        shutil.copyfile(store.blobs.local_path(run.resume_sha256), _state_path(store, run))
-    except BlobDamaged as error:
-        raise ResumeStateDamaged(
-            f"The state after epoch {run.resume_epoch} cannot be used: {error.detail}"
-        ) from error
 
 
 def judge(courier: Courier) -> None:
@@ -359,7 +310,7 @@ def settle(courier: Courier) -> FineTuneSummary:
     outcome = summary.of_run(store, run, decision, promoted=promoted)
     publish.write_last_metrics(store, summary.last_metrics(outcome))
     courier.enter("succeeded", summary=outcome.model_dump(mode="json"))
-    _drop_states(store, run)
+    leftovers.drop_states(store, run)
     return outcome
 
 

@@ -37,6 +37,7 @@ from core.errors import (
     restore_error,
 )
 from core.jobs import service
+from core.jobs.preview import preview
 from core.registry import publish
 from core.schemas import DatasetPreview, FineTuneRequest, FineTuneSummary, RunView
 from core.store import Store
@@ -100,7 +101,7 @@ async def finetune(
     The run goes on whether or not the caller waits for it.
     """
     if body.dry_run:
-        return await run_in_threadpool(service.preview, store, body)
+        return await run_in_threadpool(preview, store, body)
     run_id = await run_in_threadpool(_submit, store, body, actor.name, idempotency_key)
     preference = parse_prefer(prefer or [])
     run = await _wait(request, store, run_id, preference.wait_s)

@@ -14,7 +14,6 @@ from contextlib import suppress
 import sqlalchemy as sa
 from filelock import Timeout
 
-from core import trainer
 from core.errors import ClaimLost, RunCancelled, TmsError
 from core.jobs import crew
 from core.jobs.bell import Listener
@@ -26,7 +25,7 @@ from core.jobs.service import (
     put_back_orphans,
     worker_lock,
 )
-from core.registry import publish
+from core.registry import leftovers, publish
 from core.store import Store, claims, runs
 from core.store.claims import Claim
 from core.store.database import AWAY, patiently
@@ -152,7 +151,7 @@ def _conclude(store: Store, claim: Claim, exit_status: int) -> None:
     if run.status in ENDED or run.fence != claim.fence:
         return
     if run.wanted == "cancel":
-        trainer.cancel(store, claim)
+        leftovers.cancel(store, claim)
         return
     died = failures.runner_died(exit_status, store.settings.log_path(run.id))
     log.warning("run %s: %s", run.id, died.detail)

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from core.errors import IdempotencyConflict
 from core.jobs import service
+from core.jobs.preview import preview
 from core.store import claims, run_views, runs
 from core.store.tables import Batch, Run, Sample
 from tests.factories import CLASS_NAMES, detection, image, request, write_base_set
@@ -57,7 +58,7 @@ def test_a_preview_counts_and_warns_and_starts_nothing(store):
         train_replay=100,
         learning_rate=0.1,
     )
-    seen = service.preview(store, asked)
+    seen = preview(store, asked)
     assert (seen.feedback_samples, seen.replay_samples, seen.dataset_size) == (2, 6, 8)
     assert seen.boxes_per_class == dict(zip(CLASS_NAMES, (1, 0, 1), strict=True)) | {"unknown class 9": 1}
     assert seen.base_boxes_per_class == dict.fromkeys(CLASS_NAMES, 2)
@@ -69,7 +70,7 @@ def test_a_preview_counts_and_warns_and_starts_nothing(store):
 
 def test_a_preview_tells_the_time_by_the_pace_of_earlier_runs(any_store):
     write_base_set(any_store.settings.annotated_dataset_root)
-    assert service.preview(any_store, ASKED).expected_duration_s is None
+    assert preview(any_store, ASKED).expected_duration_s is None
     run_id = _submit(any_store).run_id
     claims.take_next(any_store, "w")
     for step in ("training", "evaluating", "succeeded"):
@@ -78,11 +79,11 @@ def test_a_preview_tells_the_time_by_the_pace_of_earlier_runs(any_store):
         run = runs.locked(session, run_id)
         run.finished_at = run.started_at + timedelta(seconds=60)
     # Two images and three epochs took a minute.
-    assert service.preview(any_store, ASKED).expected_duration_s == 60
+    assert preview(any_store, ASKED).expected_duration_s == 60
     twice = ASKED.model_copy(update={"epochs": 6})
-    assert service.preview(any_store, twice).expected_duration_s == 120
+    assert preview(any_store, twice).expected_duration_s == 120
 
 
 def test_a_preview_warns_of_forgetting(store):
     write_base_set(store.settings.annotated_dataset_root)
-    assert any("train_replay" in text for text in service.preview(store, ASKED).warnings)
+    assert any("train_replay" in text for text in preview(store, ASKED).warnings)
