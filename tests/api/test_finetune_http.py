@@ -164,7 +164,7 @@ def _start(client: httpx2.Client, body: dict[str, Any], key: str = "to be stoppe
 
 
 def test_a_restart_of_the_api_and_a_killed_worker_lose_nothing(product: Settings, images: HTTPServer):
-    body, key = batch(images, "5", "6", epochs=2), {"Idempotency-Key": "restart"}
+    body, key = batch(images, "5", "6", epochs=60), {"Idempotency-Key": "restart"}
     with ThreadPoolExecutor() as pool, Store.open(product) as store:
         with api_process(product) as (process, client):
             known = {run.id for run in list_runs(store)}
