@@ -26,21 +26,3 @@ def test_a_run_whose_processes_are_killed_goes_on_where_it_stood(house, feedback
     statuses = [payload["status"] for payload in house.told(run_id, "status")]
     assert statuses[:4] == ["preparing", "training", "interrupted", "queued"]
     assert is_gone(runner)
-
-
-def test_a_runner_that_is_killed_again_and_again_before_it_gets_on_ends_the_run_with_the_reason(
-    house, feedback
-):
-    run_id = house.submit(feedback(epochs=500, train_replay=6))
-    killed = set()
-    while house.run(run_id).status != "failed":
-        # Before the first epoch is kept, so that the run never gets on.
-        runner = house._runner()
-        if runner is not None and runner.pid not in killed:
-            killed.add(runner.pid)
-            kill(runner)
-    run = house.run(run_id)
-    assert run.error["code"] == "runner_died"
-    assert "signal 9" in run.error["detail"]
-    assert run.error["extra"]["try"]
-    assert run.epochs_done == 0
