@@ -80,7 +80,7 @@ def run_finetune(
 def accept(session: Session, request: FineTuneRequest, *, source: str, actor: str) -> Run:
     """Write batch, samples and a queued run in the caller's transaction."""
     batch = intake.record_batch(session, request, source=source, actor=actor)
-    return runs.create_run(session, batch.id, request)
+    return runs.create_run(session, batch, request)
 
 
 def walk(store: Store, claim: Claim, also: Report | None = None) -> FineTuneSummary:

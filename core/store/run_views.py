@@ -1,6 +1,6 @@
 """Runs as they are shown: one, all, and the queue with the time when each is expected to start."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from heapq import heapify, heapreplace
 from statistics import median
@@ -9,11 +9,11 @@ from typing import get_args
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.schemas import FineTuneSummary, RunStatus, RunView
+from core.schemas import FineTuneSummary, Hyperparameters, RunStatus, RunView
 from core.store import Store
 from core.store.runs import unknown
 from core.store.states import WORKING
-from core.store.tables import Batch, Run, Sample, utc_now
+from core.store.tables import Run, utc_now
 
 _RUNS_TO_LEARN_FROM = 5
 
@@ -25,10 +25,10 @@ def get_run(store: Store, run_id: str) -> RunView:
         NotFound: If there is no such run.
     """
     with store.database.read() as session:
-        row = session.execute(_runs_with_batch().where(Run.id == run_id)).one_or_none()
-        if row is None:
+        run = session.get(Run, run_id)
+        if run is None:
             raise unknown(run_id)
-        return _view(row[0], row[1], _starts(session) if row[0].status == "queued" else {})
+        return _view(run, _starts(session) if run.status == "queued" else {})
 
 
 def list_runs(
@@ -42,15 +42,15 @@ def list_runs(
         before: Only runs made before the run with this id, for paging.
         status: Only runs in this state.
     """
-    query = _runs_with_batch().order_by(Run.id.desc()).limit(limit)
+    query = sa.select(Run).order_by(Run.id.desc()).limit(limit)
     if before is not None:
         query = query.where(Run.id < before)
     if status is not None:
         query = query.where(Run.status == status)
     with store.database.read() as session:
-        found = session.execute(query).all()
-        starts = _starts(session) if any(run.status == "queued" for run, _ in found) else {}
-        return [_view(run, batch, starts) for run, batch in found]
+        found = list(session.scalars(query))
+        starts = _starts(session) if any(run.status == "queued" for run in found) else {}
+        return [_view(run, starts) for run in found]
 
 
 def count_by_status(store: Store) -> dict[RunStatus, int]:
@@ -74,18 +74,14 @@ def expected_duration_s(store: Store, images: int, epochs: int) -> float | None:
     return round(pace * images * epochs, 1) if pace is not None else None
 
 
-def _runs_with_batch() -> sa.Select[Run, Batch]:
-    return sa.select(Run, Batch).join(Batch, Batch.id == Run.batch_id)
-
-
-def _view(run: Run, batch: Batch, starts: dict[str, datetime | None]) -> RunView:
+def _view(run: Run, starts: dict[str, datetime | None]) -> RunView:
     start = starts.get(run.id)
     return RunView(
         id=run.id,
         status=run.status,
-        source=batch.source,
-        actor=batch.actor,
-        note=batch.note,
+        source=run.source,
+        actor=run.actor,
+        note=run.note,
         created_at=run.created_at.isoformat(),
         started_at=run.started_at.isoformat() if run.started_at else None,
         finished_at=run.finished_at.isoformat() if run.finished_at else None,
@@ -106,8 +102,7 @@ def _starts(session: Session) -> dict[str, datetime | None]:
     pace = _seconds_per_image(session)
     if pace is None:
         return dict.fromkeys((run.id for run in queued), None)
-    sizes = _image_passes(session, queued)
-    starts_s = start_times(_remaining_s(session, pace), [pace * sizes[run.id] for run in queued])
+    starts_s = start_times(_remaining_s(session, pace), [pace * _image_passes(run) for run in queued])
     now = utc_now()
     return {run.id: now + timedelta(seconds=s) for run, s in zip(queued, starts_s, strict=True)}
 
@@ -130,28 +125,23 @@ def start_times(remaining_s: Iterable[float], durations_s: Iterable[float]) -> l
 
 def _remaining_s(session: Session, seconds_per_image: float) -> list[float]:
     working = list(session.scalars(sa.select(Run).where(Run.status.in_(WORKING))))
-    passes = _image_passes(session, working)
     worked_s = {run.id: (utc_now() - (run.started_at or utc_now())).total_seconds() for run in working}
-    return [max(0.0, seconds_per_image * passes[run.id] - worked_s[run.id]) for run in working]
+    return [max(0.0, seconds_per_image * _image_passes(run) - worked_s[run.id]) for run in working]
 
 
 def _seconds_per_image(session: Session) -> float | None:
     """Median pace of the newest runs that succeeded, from start to end, per image and epoch."""
     query = sa.select(Run).where(Run.status == "succeeded").order_by(Run.id.desc()).limit(_RUNS_TO_LEARN_FROM)
     newest = list(session.scalars(query))
-    passes = _image_passes(session, newest)
     paces = [
-        (run.finished_at - run.started_at).total_seconds() / passes[run.id]
+        (run.finished_at - run.started_at).total_seconds() / _image_passes(run)
         for run in newest
         if run.finished_at and run.started_at
     ]
     return median(paces) if paces else None
 
 
-def _image_passes(session: Session, runs: Sequence[Run]) -> dict[str, int]:
-    """How many images each run looks at, all epochs together; at least one."""
-    images = sa.select(Sample.batch_id, sa.func.count()).group_by(Sample.batch_id)
-    of_these = images.where(Sample.batch_id.in_([run.batch_id for run in runs]))
-    posted: dict[str, int] = dict(session.execute(of_these).all())
-    per_epoch = {run.id: posted.get(run.batch_id, 0) + run.request["train_replay"] for run in runs}
-    return {run.id: max(1, run.request["epochs"] * per_epoch[run.id]) for run in runs}
+def _image_passes(run: Run) -> int:
+    """How many images a run looks at, all epochs together; at least one."""
+    asked = Hyperparameters.model_validate({name: run.request[name] for name in ("epochs", "train_replay")})
+    return max(1, asked.epochs * (run.image_count + asked.train_replay))

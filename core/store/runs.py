@@ -10,9 +10,11 @@ from core.schemas import FineTuneRequest, RunStatus
 from core.store import Store
 from core.store.ids import new_id
 from core.store.states import ENDED, NEXT
-from core.store.tables import LedgerEntry, Run, RunEvent, utc_now
+from core.store.tables import Batch, LedgerEntry, Run, RunEvent, utc_now
 
 Wish = Literal["stop", "cancel"]
+_HANDED_IN = ("batch_id", "learns_from", "source", "actor", "note", "image_count", "request")
+"""What a retry is handed in with too."""
 
 
 class IllegalTransition(TmsError):
@@ -21,10 +23,17 @@ class IllegalTransition(TmsError):
     code, status, title = "illegal_transition", 409, "The run cannot do this in its state"
 
 
-def create_run(session: Session, batch_id: str, request: FineTuneRequest) -> Run:
+def create_run(session: Session, batch: Batch, request: FineTuneRequest) -> Run:
     """Add a queued run for a batch; its images are in the batch, the rest of the request is kept with it."""
-    asked = request.model_dump(mode="json", exclude={"images"})
-    run = Run(id=new_id("run"), batch_id=batch_id, status="queued", request=asked)
+    run = Run(
+        id=new_id("run"),
+        batch_id=batch.id,
+        source=batch.source,
+        actor=batch.actor,
+        note=batch.note,
+        image_count=len(request.images),
+        request=request.model_dump(mode="json", exclude={"images"}),
+    )
     session.add(run)
     session.flush()
     return run
@@ -48,7 +57,8 @@ def create_retry(session: Session, ended: Run, actor: str, *, goes_on: bool) -> 
     unfinished = sa.select(Run).where(Run.continues_id == ended.id, Run.status.not_in(ENDED))
     if (again := session.scalar(unfinished)) is not None:
         return again
-    run = Run(id=new_id("run"), batch_id=ended.batch_id, request=ended.request, continues_id=ended.id)
+    kept = {name: getattr(ended, name) for name in _HANDED_IN}
+    run = Run(id=new_id("run"), continues_id=ended.id, **kept)
     session.add(run)
     session.flush()
     if goes_on:

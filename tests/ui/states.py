@@ -29,7 +29,7 @@ def queue_run(store: Store, *, actor: str = "local", note: str | None = None) ->
         batch = Batch(id=new_id("batch"), source="api", actor=actor, note=note)
         session.add(batch)
         session.flush()
-        return runs.create_run(session, batch.id, request()).id
+        return runs.create_run(session, batch, request()).id
 
 
 def take(store: Store, run_id: str) -> Claim:

@@ -23,7 +23,7 @@ def queue(store, **asked):
         batch = Batch(id=new_id("batch"), source="api", actor="ada")
         session.add(batch)
         session.flush()
-        return runs.create_run(session, batch.id, request(image("https://h.example/a.png"), **asked)).id
+        return runs.create_run(session, batch, request(image("https://h.example/a.png"), **asked)).id
 
 
 def status(store, run_id):

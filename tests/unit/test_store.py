@@ -50,7 +50,7 @@ def queue(store: Store, **asked: Any) -> str:
         batch = Batch(id=new_id("batch"), source="api", actor="ada", note="a note")
         session.add(batch)
         session.flush()
-        return runs.create_run(session, batch.id, request(image("https://h.example/a.png"), **asked)).id
+        return runs.create_run(session, batch, request(image("https://h.example/a.png"), **asked)).id
 
 
 def at(store: Store, status: RunStatus) -> str:
@@ -161,11 +161,16 @@ def test_a_block_that_raises_changes_nothing(any_store: Store) -> None:
         assert session.get(Batch, "b") is None
 
 
+def _run(**changes: Any) -> Run:
+    facts = {"batch_id": "b", "source": "api", "actor": "ada", "image_count": 1, "request": {}}
+    return Run(id="r", **(facts | changes))
+
+
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda: Run(id="r", batch_id="none", status="queued", request={}),
-        lambda: Run(id="r", batch_id="b", status="dreaming", request={}),
+        lambda: _run(batch_id="none"),
+        lambda: _run(status="dreaming"),
         lambda: RunEvent(run_id="none", seq=1, kind="log", payload={}),
     ],
     ids=["unknown batch", "unknown status", "unknown run"],

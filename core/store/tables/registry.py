@@ -1,0 +1,83 @@
+"""What runs learned from, what came of it, how it was judged, and what was live when."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.store.tables.base import Base, one_of, utc_now
+
+LEDGER_ACTIONS = ("promote", "rollback")
+REVISION_ROLES = ("feedback", "replay", "holdout")
+
+
+class DatasetRevision(Base):
+    """An immutable manifest of what a run learns from and is judged on, named by its digest."""
+
+    __tablename__ = "dataset_revision"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    manifest: Mapped[dict[str, Any]]
+    # The whole revision in the blob store, from which another host writes the files again.
+    content_sha256: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class RevisionSample(Base):
+    """A feedback sample in a dataset revision, with the version of its boxes, and what it is there for."""
+
+    __tablename__ = "revision_sample"
+    __table_args__ = (one_of("role", REVISION_ROLES),)
+
+    dataset_digest: Mapped[str] = mapped_column(ForeignKey("dataset_revision.digest"), primary_key=True)
+    sample_id: Mapped[str] = mapped_column(ForeignKey("sample.id"), primary_key=True, index=True)
+    correction_version: Mapped[int]
+    role: Mapped[str]
+
+
+class Checkpoint(Base):
+    """Weights with their manifest; the file is `finetune_weight/<id>/weights.pt`."""
+
+    __tablename__ = "checkpoint"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(index=True)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoint.id"))
+    run_id: Mapped[str | None]
+    dataset_digest: Mapped[str | None]
+    class_names: Mapped[list[Any]]
+    manifest: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Evaluation(Base):
+    """A checkpoint scored on a frozen set; figures with different digests are never compared."""
+
+    __tablename__ = "evaluation"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"), index=True)
+    checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoint.id"))
+    set_name: Mapped[str]
+    set_digest: Mapped[str]
+    image_count: Mapped[int]
+    metrics: Mapped[dict[str, Any]]
+    per_class: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class LedgerEntry(Base):
+    """A promotion or a rollback: the newest row names the champion."""
+
+    __tablename__ = "ledger_entry"
+    __table_args__ = (one_of("action", LEDGER_ACTIONS),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    action: Mapped[str]
+    checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoint.id"))
+    previous_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoint.id"))
+    run_id: Mapped[str | None]
+    actor: Mapped[str]
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
