@@ -139,18 +139,23 @@ class Hyperparameters(_Wire):
     )
 
 
-class FineTuneRequest(Hyperparameters):
-    """Body of `POST /api/finetune`, and the argument of `core.trainer.run_finetune`."""
+class FeedbackRequest(_Wire):
+    """A feedback batch, without a word on training."""
 
     images: list[FeedbackImage] = Field(
         min_length=1, max_length=MAX_IMAGES, description="The feedback batch, one entry per image."
     )
+    note: str | None = Field(None, max_length=2_000, description="A remark kept with the batch.")
+
+
+class FineTuneRequest(FeedbackRequest, Hyperparameters):
+    """Body of `POST /api/finetune`, and the argument of `core.trainer.run_finetune`."""
+
     promotion: Promotion = Field(
         "no_regression",
         description="When the candidate is published: no_regression unless it is worse on the base test set; "
         "proven_gain only when the gain is proven; manual never by itself.",
     )
-    note: str | None = Field(None, max_length=2_000, description="A remark kept with the batch.")
     dry_run: bool = Field(
         False, description="Answer with the dataset's composition and warnings; start nothing."
     )

@@ -1,7 +1,7 @@
 """Checks posted detections against the class map and the image, and brings them into the stored form."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypedDict
+from typing import Literal, NamedTuple, NotRequired, TypedDict
 
 from core.feedback.reasons import Refusal
 from core.schemas import Box, Detection
@@ -12,10 +12,15 @@ MIN_SIDE_PX = 1.0
 
 
 class StoredDetection(TypedDict):
-    """A checked detection as kept in a correction: `xyxy` in pixels of the upright image."""
+    """A checked detection as kept in a correction: `xyxy` in pixels of the upright image.
+
+    A box that nobody drew, because the champion is confident of it, has an `origin` and a `confidence`.
+    """
 
     xyxy: list[float]
     class_id: int
+    origin: NotRequired[Literal["champion"]]
+    confidence: NotRequired[float]
 
 
 class _Fault(NamedTuple):

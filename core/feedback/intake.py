@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from core.feedback import holdout
+from core.feedback import corrections, holdout
 from core.feedback.addresses import without_secrets
 from core.feedback.boxes import StoredDetection
 from core.feedback.download import Downloader
 from core.feedback.examine import Examiner, Findings
 from core.feedback.reasons import Refusal
-from core.schemas import FeedbackImage, FineTuneRequest, QuarantinedImage
+from core.schemas import FeedbackImage, FeedbackRequest, QuarantinedImage
 from core.store import Store
 from core.store.ids import new_id
 from core.store.tables import Batch, Correction, Sample, SampleVerdict
@@ -39,7 +39,15 @@ class ApprovedSample:
     is_holdout: bool
 
 
-def record_batch(session: Session, request: FineTuneRequest, *, source: str, actor: str) -> Batch:
+def record_batch(
+    session: Session,
+    request: FeedbackRequest,
+    *,
+    source: str,
+    actor: str,
+    is_trusted: bool = True,
+    class_map: dict[str, str | None] | None = None,
+) -> Batch:
     """Add a batch and its samples as they were posted; nothing is fetched yet.
 
     Args:
@@ -47,8 +55,17 @@ def record_batch(session: Session, request: FineTuneRequest, *, source: str, act
         request: What was posted.
         source: The door it came through, such as `api`.
         actor: Who posted it.
+        is_trusted: Whether samples that pass intake are approved without a look at them.
+        class_map: How the class names of an import were mapped to those of the live model.
     """
-    batch = Batch(id=new_id("batch"), source=source, actor=actor, note=request.note)
+    batch = Batch(
+        id=new_id("batch"),
+        source=source,
+        actor=actor,
+        note=request.note,
+        is_trusted=is_trusted,
+        class_map=class_map,
+    )
     session.add(batch)
     session.flush()
     session.add_all(_posted(batch.id, position, image) for position, image in enumerate(request.images))
@@ -147,11 +164,7 @@ def _accept(
 ) -> None:
     author = session.get_one(Batch, sample.batch_id).actor
     sample.is_holdout = holdout.decide(session, sample, holdout_share)
-    session.add(
-        Correction(
-            id=new_id("correction"), sample_id=sample.id, version=1, detections=detections, author=author
-        )
-    )
+    corrections.add(session, sample, detections, author)
     if approve_as is not None:
         sample.status = "approved"
         session.add(

@@ -1,0 +1,54 @@
+"""Versions of a sample's boxes: only ever added, each with its author."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.feedback.boxes import StoredDetection
+from core.store.ids import new_id
+from core.store.tables import Correction, Sample, SampleClass
+
+
+def add(
+    session: Session,
+    sample: Sample,
+    detections: Sequence[StoredDetection],
+    author: str,
+    *,
+    undoes: int | None = None,
+) -> Correction:
+    """Add the next version of a sample's boxes, in the caller's transaction, which has locked the sample.
+
+    Args:
+        session: Of that transaction.
+        sample: Its `revision` is raised.
+        detections: Checked boxes, `xyxy` in pixels of the upright image.
+        author: Who drew them.
+        undoes: The version that this one takes back, if it does.
+    """
+    newest = newest_of(session, sample.id)
+    correction = Correction(
+        id=new_id("correction"),
+        sample_id=sample.id,
+        version=newest.version + 1 if newest else 1,
+        detections=list(detections),
+        author=author,
+        undoes=undoes,
+    )
+    session.add(correction)
+    sample.revision += 1
+    _list_under_classes(session, sample.id, {detection["class_id"] for detection in detections})
+    return correction
+
+
+def newest_of(session: Session, sample_id: str) -> Correction | None:
+    """The newest version of a sample's boxes; none until it is taken in."""
+    versions = sa.select(Correction).where(Correction.sample_id == sample_id)
+    return session.scalar(versions.order_by(Correction.version.desc()).limit(1))
+
+
+def _list_under_classes(session: Session, sample_id: str, class_ids: set[int]) -> None:
+    session.execute(sa.delete(SampleClass).where(SampleClass.sample_id == sample_id))
+    session.add_all(SampleClass(class_id=class_id, sample_id=sample_id) for class_id in sorted(class_ids))
+    session.flush()
