@@ -20,7 +20,7 @@ from api.log import log, log_file
 from api.metrics import expose_metrics
 from api.openapi import describe
 from api.problems import handle_problems
-from api.routes import finetune, health, run_events, run_orders, runs
+from api.routes import finetune, health, quarantine, run_events, run_orders, runs
 from api.security import DEMO_IMAGES, Guard, check_binding
 from core import __version__
 from core.config import Settings, get_settings
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.stopping = threading.Event()
     handle_problems(app)
-    for module in (finetune, runs, run_events, run_orders, health):
+    for module in (finetune, runs, run_events, run_orders, quarantine, health):
         app.include_router(module.router)
     expose_metrics(app)
     if settings.is_demo:

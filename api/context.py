@@ -7,6 +7,7 @@ from fastapi import Depends, Path, Request
 from core.store import Store
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+SampleId = Annotated[str, Path(pattern=ID_PATTERN, description="Id of the sample.")]
 RunId = Annotated[str, Path(pattern=ID_PATTERN, description="Id of the run.")]
 
 

@@ -73,6 +73,18 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="Where runs train unless they say so: auto, cpu, 0, or 0,1.")
     image_max_bytes: int = Field(30 * MIB, gt=0, description="Largest download per image, in bytes.")
     image_max_pixels: int = Field(50_000_000, gt=0, description="Largest image, in pixels.")
+    intake_policy: str = Field(
+        "",
+        description="Comma-separated code=policy list for findings of intake: quarantine, warn or accept.",
+    )
+    window_low_c: float | None = Field(
+        None, description="Degrees Celsius that become black in 16-bit images; empty is by percentile."
+    )
+    window_high_c: float | None = Field(
+        None, description="Degrees Celsius that become white in 16-bit images; empty is by percentile."
+    )
+    counts_scale: float = Field(0.04, gt=0, description="Degrees per count of a 16-bit image.")
+    counts_offset_c: float = Field(-273.15, description="Degrees Celsius of count 0 of a 16-bit image.")
     fetch_deadline_s: float = Field(30.0, gt=0, description="Seconds one image may take, retries included.")
     fetch_concurrency: int = Field(16, ge=1, le=64, description="Images fetched at once.")
     holdout_share: float = Field(

@@ -5,6 +5,7 @@
     ├── IdempotencyConflict       idempotency_conflict        422
     ├── NoUsableImages            no_usable_images            422
     ├── NotFound                  not_found                   404
+    ├── NotRepairable             not_repairable              409
     ├── Unauthorized              unauthorized                401
     ├── Forbidden                 forbidden                   403
     ├── HostRefused               host_refused                421
@@ -23,6 +24,7 @@
     ├── BaseSetMissing            base_set_missing            503
     ├── BaseSetInvalid            base_set_invalid            503
     ├── ClassMapMismatch          class_map_mismatch          503
+    ├── InvalidSetting            invalid_setting             503
     ├── DeviceUnavailable         device_unavailable          422
     ├── DiskFull                  disk_full                   507
     ├── OutOfMemory               out_of_memory               500
@@ -102,6 +104,12 @@ class NotFound(TmsError):
     """Something was asked for by an id that nothing has."""
 
     code, status, title = "not_found", 404, "There is nothing with this id"
+
+
+class NotRepairable(TmsError):
+    """A sample is not in quarantine, or what was asked for does not repair it."""
+
+    code, status, title = "not_repairable", 409, "The sample cannot be repaired like this"
 
 
 class Unauthorized(TmsError):
@@ -210,6 +218,12 @@ class ClassMapMismatch(TmsError):
     """Weights and base set do not name the same classes."""
 
     code, status, title = "class_map_mismatch", 503, "Weights and base set name different classes"
+
+
+class InvalidSetting(TmsError):
+    """A setting has a value that nothing can be done with."""
+
+    code, status, title = "invalid_setting", 503, "A setting is wrong"
 
 
 class DeviceUnavailable(TmsError):

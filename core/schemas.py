@@ -24,7 +24,9 @@ MAX_IMAGES = 10_000
 MAX_DETECTIONS = 1_000
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """What all that callers send has in common."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, str_max_length=4_096)
 
     @field_validator("*")
@@ -35,7 +37,7 @@ class _Wire(BaseModel):
         return value
 
 
-class Box(_Wire):
+class Box(Wire):
     """Corners of a box in absolute pixels of the EXIF-upright image, origin top left.
 
     Order and image bounds are checked at intake, so that one wrong box puts its image aside, not the batch.
@@ -52,7 +54,7 @@ class Box(_Wire):
         return self.x_min, self.y_min, self.x_max, self.y_max
 
 
-class Detection(_Wire):
+class Detection(Wire):
     """One box with a class, named by id or by name."""
 
     box: Box
@@ -66,7 +68,7 @@ class Detection(_Wire):
         return self
 
 
-class FeedbackImage(_Wire):
+class FeedbackImage(Wire):
     """One image with every object that should have been found in it."""
 
     image_url: str = Field(min_length=1, max_length=2_048, description="http(s) address of the image.")
@@ -80,7 +82,7 @@ class FeedbackImage(_Wire):
     )
 
 
-class Hyperparameters(_Wire):
+class Hyperparameters(Wire):
     """How a fine-tune learns; each is honoured to the letter."""
 
     epochs: int = Field(
@@ -139,7 +141,7 @@ class Hyperparameters(_Wire):
     )
 
 
-class FeedbackRequest(_Wire):
+class FeedbackRequest(Wire):
     """A feedback batch, without a word on training."""
 
     images: list[FeedbackImage] = Field(

@@ -165,19 +165,19 @@ def prepare(courier: Courier) -> None:
     if run.dataset_digest:
         _write_dataset(store, run.id, revision.restore(store, run.dataset_digest, base))
         return
-    _take_in(courier, run.batch_id, base)
+    _take_in(courier, run.batch_id, base, champion)
     frozen = _compose(store, run, base)
     _write_dataset(store, run.id, frozen)
     courier.enter("preparing", dataset_digest=revision.record(store, frozen), parent_id=champion.id)
 
 
-def _take_in(courier: Courier, batch_id: str, base: BaseSet) -> None:
+def _take_in(courier: Courier, batch_id: str, base: BaseSet, champion: Checkpoint) -> None:
     intake.take_in(
         courier.store,
         batch_id,
         class_names=base.class_names,
-        judged_sha256=base.judged_sha256() | feedback_set.held_out_sha256(courier.store),
-        approve_as="system",
+        judging=base.judging_files(),
+        champion_id=champion.id,
         on_progress=lambda done, total: courier(
             "phase", {"phase": "Fetching and checking images", "done": done, "total": total}
         ),

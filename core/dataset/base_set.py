@@ -51,9 +51,9 @@ class BaseSet:
         train, tune, test = (_with_ids(split, new_ids) for split in (self.train, self.tune, self.test))
         return replace(self, class_names=tuple(class_names), train=train, tune=tune, test=test)
 
-    def judged_sha256(self) -> frozenset[str]:
-        """Digests of the images that may never be learned from."""
-        return frozenset(image.sha256 for split in (self.tune, self.test) for image in split.images)
+    def judging_files(self) -> dict[str, Path]:
+        """Files of the images that may never be learned from, by sha256."""
+        return {image.sha256: image.path for split in (self.tune, self.test) for image in split.images}
 
 
 def read_base_set(root: Path) -> BaseSet:

@@ -46,10 +46,3 @@ def _of_batches(store: Store, query: sa.Select[str], *, is_holdout: bool) -> lis
     # Posted twice, the newer boxes count.
     newest = {sample.blob_sha256: sample for sample in samples if sample.is_holdout is is_holdout}
     return labelled(store, newest.values())
-
-
-def held_out_sha256(store: Store) -> frozenset[str]:
-    """Digests, as downloaded, of the holdout's files."""
-    query = sa.select(Sample.source_sha256).where(Sample.is_holdout)
-    with store.database.read() as session:
-        return frozenset(sha256 for sha256 in session.scalars(query) if sha256)

@@ -23,18 +23,42 @@ class StoredDetection(TypedDict):
     confidence: NotRequired[float]
 
 
-class _Fault(NamedTuple):
+class Fault(NamedTuple):
+    """What is wrong with a box: a reason code, and a sentence with the numbers."""
+
     code: str
     sentence: str
 
 
+def faults_unseen(posted: Sequence[Detection], class_names: Sequence[str]) -> list[tuple[int, Fault]]:
+    """What is wrong that can be told before the image is fetched: corner order and classes.
+
+    Args:
+        posted: The detections.
+        class_names: The live model's class map; ids are positions.
+
+    Returns:
+        Number of the box, from 1, and its fault: `box_inverted` or `class_unknown`.
+    """
+    return _each(posted, lambda detection: _unseen(detection, class_names))
+
+
+def faults_in(posted: Sequence[Detection], width_px: int, height_px: int) -> list[tuple[int, Fault]]:
+    """What is wrong with boxes on an upright image of this size.
+
+    Returns:
+        Number of the box, from 1, and its fault: `box_outside` or `box_too_small`.
+    """
+    return _each(posted, lambda detection: _misfits(detection.box, width_px, height_px))
+
+
 def check_unseen(posted: Sequence[Detection], class_names: Sequence[str]) -> None:
-    """Check what can be checked before the image is fetched: corner order and classes.
+    """Check what can be checked without the image.
 
     Raises:
         Refusal: `box_inverted` or `class_unknown`, naming every fault.
     """
-    _refuse_any(posted, lambda detection: _unseen(detection, class_names))
+    _refuse_any(faults_unseen(posted, class_names))
 
 
 def fit(
@@ -51,30 +75,54 @@ def fit(
     Raises:
         Refusal: `box_outside` or `box_too_small`, naming every fault with its numbers.
     """
-    _refuse_any(posted, lambda detection: _misfits(detection.box, width_px, height_px))
+    _refuse_any(faults_in(posted, width_px, height_px))
+    return clip(posted, class_names, width_px, height_px)
+
+
+def clip(
+    posted: Sequence[Detection], class_names: Sequence[str], width_px: int, height_px: int
+) -> list[StoredDetection]:
+    """Put corners in order and clip to the image; boxes of which too little is left are left out.
+
+    Args:
+        posted: Detections of known classes.
+        class_names: The live model's class map; ids are positions.
+        width_px: Width of the upright image.
+        height_px: Height of the upright image.
+    """
     return [
         {"xyxy": list(_clipped(one.box, width_px, height_px)), "class_id": _class_id(one, class_names)}
         for one in posted
+        if _has_area(one.box, width_px, height_px)
     ]
 
 
-def _refuse_any(posted: Sequence[Detection], faults_of: Callable[[Detection], Iterator[_Fault]]) -> None:
-    found = [(number, fault) for number, one in enumerate(posted, 1) for fault in faults_of(one)]
-    if found:
-        detail = " ".join(f"Box {number}: {fault.sentence}." for number, fault in found)
-        raise Refusal(found[0][1].code, detail)
+def told(faults: Sequence[tuple[int, Fault]]) -> str:
+    """The faults in one line, each with the number of its box."""
+    return " ".join(f"Box {number}: {fault.sentence}." for number, fault in faults)
 
 
-def _unseen(detection: Detection, class_names: Sequence[str]) -> Iterator[_Fault]:
+def _refuse_any(faults: Sequence[tuple[int, Fault]]) -> None:
+    if faults:
+        raise Refusal(faults[0][1].code, told(faults))
+
+
+def _each(
+    posted: Sequence[Detection], faults_of: Callable[[Detection], Iterator[Fault]]
+) -> list[tuple[int, Fault]]:
+    return [(number, fault) for number, one in enumerate(posted, 1) for fault in faults_of(one)]
+
+
+def _unseen(detection: Detection, class_names: Sequence[str]) -> Iterator[Fault]:
     x_min, y_min, x_max, y_max = detection.box.xyxy
     if x_max <= x_min:
-        yield _Fault("box_inverted", f"x_max {x_max:g} is not above x_min {x_min:g}")
+        yield Fault("box_inverted", f"x_max {x_max:g} is not above x_min {x_min:g}")
     if y_max <= y_min:
-        yield _Fault("box_inverted", f"y_max {y_max:g} is not above y_min {y_min:g}")
+        yield Fault("box_inverted", f"y_max {y_max:g} is not above y_min {y_min:g}")
     if not _is_known(detection, class_names):
         given = detection.class_name if detection.class_id is None else detection.class_id
         known = ", ".join(f"{class_id} {name}" for class_id, name in enumerate(class_names))
-        yield _Fault("class_unknown", f"class {given} is not one of {known}")
+        yield Fault("class_unknown", f"class {given} is not one of {known}")
 
 
 def _is_known(detection: Detection, class_names: Sequence[str]) -> bool:
@@ -89,21 +137,31 @@ def _class_id(detection: Detection, class_names: Sequence[str]) -> int:
     return list(class_names).index(detection.class_name or "")
 
 
-def _misfits(box: Box, width_px: int, height_px: int) -> Iterator[_Fault]:
-    x_min, y_min, x_max, y_max = box.xyxy
+def _misfits(box: Box, width_px: int, height_px: int) -> Iterator[Fault]:
+    x_min, y_min, x_max, y_max = _in_order(box)
     left, top, right, bottom = _clipped(box, width_px, height_px)
     overhang_px = max(-x_min, -y_min, x_max - width_px, y_max - height_px)
     if overhang_px > MAX_OVERHANG_PX:
         numbers = f"({x_min:g}, {y_min:g}, {x_max:g}, {y_max:g})"
         image = f"the image of {width_px} x {height_px} px"
-        yield _Fault("box_outside", f"{numbers} leaves {image} by {overhang_px:g} px")
-    elif min(right - left, bottom - top) < MIN_SIDE_PX:
-        yield _Fault(
+        yield Fault("box_outside", f"{numbers} leaves {image} by {overhang_px:g} px")
+    elif not _has_area(box, width_px, height_px):
+        yield Fault(
             "box_too_small",
             f"{right - left:g} x {bottom - top:g} px are left of it within the image, less than 1 px a side",
         )
 
 
+def _has_area(box: Box, width_px: int, height_px: int) -> bool:
+    left, top, right, bottom = _clipped(box, width_px, height_px)
+    return min(right - left, bottom - top) >= MIN_SIDE_PX
+
+
 def _clipped(box: Box, width_px: int, height_px: int) -> tuple[float, float, float, float]:
-    x_min, y_min, x_max, y_max = box.xyxy
+    x_min, y_min, x_max, y_max = _in_order(box)
     return max(x_min, 0.0), max(y_min, 0.0), min(x_max, float(width_px)), min(y_max, float(height_px))
+
+
+def _in_order(box: Box) -> tuple[float, float, float, float]:
+    x_min, y_min, x_max, y_max = box.xyxy
+    return min(x_min, x_max), min(y_min, y_max), max(x_min, x_max), max(y_min, y_max)

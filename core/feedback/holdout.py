@@ -1,10 +1,13 @@
 """Which feedback is kept for judging, for good."""
 
 import hashlib
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.feedback.lookalikes import Lookalike
+from core.feedback.reasons import Refusal
 from core.store.tables import Sample
 
 # With fewer, every sample is worth more in training than in judging.
@@ -30,32 +33,38 @@ def has_begun(session: Session, batch_id: str) -> bool:
     return session.scalar(older.offset(HOLDOUT_STARTS_AT - 1).limit(1)) is not None
 
 
-def decide(session: Session, sample: Sample, share: float) -> bool:
-    """Whether a sample that was just taken in is kept for judging.
+def decide(session: Session, sample: Sample, near: Sequence[Lookalike], share: float) -> bool:
+    """Whether a sample that is being taken in is kept for judging.
 
-    An image that came before stays on its side, and so does its group: what was learned from cannot judge.
+    A group and what looks nearly alike stay on their side: what was learned from cannot judge.
 
     Args:
         session: Of the transaction that takes the sample in.
-        sample: With `group` and `blob_sha256` set.
+        sample: With `group` and `cluster` set.
+        near: Samples that look nearly the same.
         share: As in `is_holdout`.
+
+    Raises:
+        Refusal: `leak_validation`, if it belongs to both sides.
     """
-    alike = [Sample.blob_sha256 == sample.blob_sha256]
-    if sample.group:
-        alike.append(Sample.group == sample.group)
-    for is_alike in alike:
-        precedent = session.scalar(_precedent(sample, is_alike))
-        if precedent is not None:
-            return precedent
-    key = sample.group or sample.blob_sha256 or ""
+    sides = {one.is_holdout for one in near}
+    if sample.group and (side := session.scalar(_side_of_group(sample))) is not None:
+        sides.add(side)
+    if len(sides) > 1:
+        raise Refusal(
+            "leak_validation",
+            "Its group and what looks like it are partly learned from, partly judged on: it can be neither.",
+        )
+    if sides:
+        return sides.pop()
+    key = sample.group or sample.cluster or ""
     return is_holdout(key, share) and has_begun(session, sample.batch_id)
 
 
-def _precedent(sample: Sample, is_alike: sa.ColumnElement[bool]) -> sa.Select[bool]:
+def _side_of_group(sample: Sample) -> sa.Select[bool]:
     return (
         sa.select(Sample.is_holdout)
-        .where(is_alike, Sample.blob_sha256.is_not(None))
-        .where(Sample.id != sample.id, Sample.status != "quarantined")
-        .order_by(Sample.id)
+        .where(Sample.group == sample.group, Sample.intake_number.is_not(None), Sample.id != sample.id)
+        .order_by(Sample.intake_number)
         .limit(1)
     )

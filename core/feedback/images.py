@@ -1,12 +1,14 @@
 """Turns the bytes of a stranger's image into an upright 8-bit one that every reader sees alike."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.Image import Transpose
 
+from core.config import Settings
 from core.feedback.reasons import Refusal
 
 # Ultralytics refuses smaller ones (ultralytics.data.utils.check_image).
@@ -40,14 +42,44 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class UprightImage:
-    """An image file, JPEG or PNG, 8 bit, that needs no turning, with its size in pixels."""
+    """An image file, JPEG or PNG, 8 bit, that needs no turning.
+
+    Attributes:
+        content: The file.
+        width_px: Its width.
+        height_px: Its height.
+        picture: The same, decoded.
+        window: How values of more than 8 bits became 8-bit ones: `method`, and the values `low` and `high`
+            that became black and white, in counts, or in degrees Celsius if the method is `celsius`.
+    """
 
     content: bytes
     width_px: int
     height_px: int
+    picture: Image.Image = field(compare=False, repr=False)
+    window: dict[str, Any] | None = None
 
 
-def normalise(content: bytes, max_pixels: int) -> UprightImage:
+@dataclass(frozen=True)
+class CelsiusWindow:
+    """The temperatures that become black and white, and what a count of a 16-bit image means."""
+
+    low_c: float
+    high_c: float
+    counts_scale: float
+    counts_offset_c: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> "CelsiusWindow | None":
+        """The configured one, or None if images are windowed by percentile."""
+        if settings.window_low_c is None or settings.window_high_c is None:
+            return None
+        return cls(
+            settings.window_low_c, settings.window_high_c, settings.counts_scale, settings.counts_offset_c
+        )
+
+
+def normalise(content: bytes, max_pixels: int, window: CelsiusWindow | None = None) -> UprightImage:
     """Decode an image whole, turn it upright, and bring it to 8 bits.
 
     An upright 8-bit grey or RGB JPEG or PNG is kept byte for byte: a JPEG coded anew would lose detail or
@@ -56,6 +88,7 @@ def normalise(content: bytes, max_pixels: int) -> UprightImage:
     Args:
         content: The file.
         max_pixels: Refuse more, before anything is decoded.
+        window: Of images with more than 8 bits; left out, it is found by percentile.
 
     Raises:
         Refusal: One of the `decode_` or `image_` codes, or `fetch_not_an_image`.
@@ -68,8 +101,9 @@ def normalise(content: bytes, max_pixels: int) -> UprightImage:
         image.load()
         turn = _TURNS.get(_orientation(image))
         if turn is None and _is_plain(image, content):
-            return UprightImage(content, image.width, image.height)
-        return _encoded(_rgb(image.transpose(turn) if turn is not None else image))
+            return UprightImage(content, image.width, image.height, image)
+        image, used = _eight_bit(image.transpose(turn) if turn is not None else image, window)
+        return _encoded(_rgb(image), used)
     except Refusal:
         raise
     except Exception as error:  # Decoders answer hostile files with every kind of exception.
@@ -146,27 +180,34 @@ def _is_intact_png(content: bytes) -> bool:
     return content.endswith(_PNG_END)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = _windowed(image)
-    # Alpha is dropped and not blended, because that is what OpenCV shows the live model.
-    return image.convert("RGBA" if image.mode in ("P", "PA") else "RGB").convert("RGB")
-
-
-def _windowed(image: Image.Image) -> Image.Image:
+def _eight_bit(image: Image.Image, window: CelsiusWindow | None) -> tuple[Image.Image, dict[str, Any] | None]:
     """Radiometric counts or temperatures to 8 bits; the high byte alone would be nearly one grey."""
+    if not (image.mode == "F" or image.mode.startswith("I")):
+        return image, None
     values = np.asarray(image, dtype=np.float32)
     known = values[np.isfinite(values)]
     if not known.size:
         raise Refusal("decode_failed", "The image holds no finite value.")
-    step = max(1, known.size // _WINDOW_SAMPLE_PIXELS)
-    low, high = np.percentile(known[::step], _WINDOW_PERCENTILES)
-    shares = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1)
-    return Image.fromarray(np.rint(np.nan_to_num(shares) * 255).astype(np.uint8))
+    if window is not None:
+        # Floating-point images hold degrees already.
+        values = values if image.mode == "F" else values * window.counts_scale + window.counts_offset_c
+        low, high, method = window.low_c, window.high_c, "celsius"
+    else:
+        step = max(1, known.size // _WINDOW_SAMPLE_PIXELS)
+        percentiles = np.percentile(known[::step], _WINDOW_PERCENTILES)
+        low, high, method = float(percentiles[0]), float(percentiles[1]), "percentile"
+    shares = np.clip((values - low) / max(high - low, float(np.finfo(np.float32).tiny)), 0, 1)
+    grey = Image.fromarray(np.rint(np.nan_to_num(shares) * 255).astype(np.uint8))
+    return grey, {"method": method, "low": low, "high": high}
 
 
-def _encoded(image: Image.Image) -> UprightImage:
+def _rgb(image: Image.Image) -> Image.Image:
+    # Alpha is dropped and not blended, because that is what OpenCV shows the live model.
+    return image.convert("RGBA" if image.mode in ("P", "PA") else "RGB").convert("RGB")
+
+
+def _encoded(image: Image.Image, window: dict[str, Any] | None) -> UprightImage:
     file = io.BytesIO()
     image.info.clear()
     image.save(file, "PNG")
-    return UprightImage(file.getvalue(), image.width, image.height)
+    return UprightImage(file.getvalue(), image.width, image.height, image, window)

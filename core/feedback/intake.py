@@ -1,28 +1,34 @@
 """Takes a feedback batch in: every posted image ends as a sample or in quarantine, and none gets lost.
 
-Each outcome is one short transaction, written in the order of the batch, so that intake may be killed at any
+Outcomes are written in the order of the batch, in short transactions, so that intake may be killed at any
 moment, is simply called again, and comes to the same result.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound
-from core.feedback import corrections, holdout
+from core.feedback import fingerprints, quarantine
 from core.feedback.addresses import without_secrets
 from core.feedback.boxes import StoredDetection
 from core.feedback.download import Downloader
-from core.feedback.examine import Examiner, Findings
-from core.feedback.reasons import Refusal
+from core.feedback.examine import Examiner, Rules
+from core.feedback.lookalikes import Judges
+from core.feedback.policy import policies
+from core.feedback.settle import Settler, is_taken_in
 from core.schemas import FeedbackImage, FeedbackRequest, QuarantinedImage
 from core.store import Store
 from core.store.ids import new_id
-from core.store.tables import Batch, Correction, Sample, SampleVerdict
+from core.store.tables import Batch, Correction, Sample, utc_now
+
+_ORDER_LOCK = "intake"
+"""Held while samples get their numbers, so that processes that take in at once agree on look-alikes."""
 
 
 @dataclass(frozen=True)
@@ -91,33 +97,43 @@ def take_in(
     batch_id: str,
     *,
     class_names: Sequence[str],
-    judged_sha256: Collection[str],
-    approve_as: str | None,
+    judging: Mapping[str, Path],
+    champion_id: str | None,
     on_progress: Callable[[int, int], None],
 ) -> None:
     """Fetch, check and store every sample of a batch that has not been taken in yet.
+
+    Samples of a trusted batch that pass are approved by `system`; the others wait for review.
 
     Args:
         store: Where the batch was recorded.
         batch_id: The batch.
         class_names: The live model's class map; ids are positions.
-        judged_sha256: Digests of the files that judge the model and may not be learned from.
-        approve_as: Actor in whose name samples that pass are approved; None leaves them pending.
+        judging: Files of the base set that judge the model and may not be learned from, by sha256.
+        champion_id: The checkpoint that is live now.
         on_progress: Told how many of how many images are done; may raise to stop.
 
     Raises:
         NotFound: If there is no such batch.
+        InvalidSetting: If `TMS_INTAKE_POLICY` cannot be used.
         DiskFull: If an image could not be stored; what was taken in so far stays.
     """
     waiting, total = _waiting(store, batch_id)
-    on_progress(total - len(waiting), total)
-    with Downloader(store.settings) as downloader:
-        examiner = Examiner(store, downloader, class_names, judged_sha256)
-        with closing(examiner.examine_all(waiting)) as examined:
-            for done, (sample, findings) in enumerate(examined, total - len(waiting) + 1):
-                with store.database.write() as session:
-                    _settle(session, sample.id, findings, approve_as, store.settings.holdout_share)
-                on_progress(done, total)
+    done = total - len(waiting)
+    on_progress(done, total)
+    rules = _rules(store, batch_id, class_names, judging)
+    settler = Settler(store.settings.holdout_share, rules)
+    with (
+        Downloader(store.settings) as downloader,
+        closing(Examiner(store, downloader, rules).examine_all(waiting)) as examined,
+    ):
+        for together in examined:
+            with store.database.write() as session:
+                store.database.exclusive(session, _ORDER_LOCK)
+                settler.settle(session, together)
+            done += len(together)
+            on_progress(done, total)
+    _note_taken_in(store, batch_id, champion_id)
 
 
 def _waiting(store: Store, batch_id: str) -> tuple[list[Sample], int]:
@@ -126,72 +142,28 @@ def _waiting(store: Store, batch_id: str) -> tuple[list[Sample], int]:
             raise NotFound(f"There is no feedback batch {batch_id}.")
         query = sa.select(Sample).where(Sample.batch_id == batch_id).order_by(Sample.position)
         samples = list(session.scalars(query))
-    return [sample for sample in samples if not _is_taken_in(sample)], len(samples)
+    return [sample for sample in samples if not is_taken_in(sample)], len(samples)
 
 
-def _is_taken_in(sample: Sample) -> bool:
-    return sample.status != "pending" or sample.blob_sha256 is not None
+def _rules(store: Store, batch_id: str, class_names: Sequence[str], judging: Mapping[str, Path]) -> Rules:
+    return Rules(
+        class_names=class_names,
+        judges=Judges(judging, fingerprints.of_files(store, judging)),
+        policies=policies(store.settings),
+        repairs=quarantine.repairs_of(store, batch_id),
+    )
 
 
-def _settle(
-    session: Session, sample_id: str, findings: Findings, approve_as: str | None, holdout_share: float
-) -> None:
-    sample = session.get_one(Sample, sample_id, with_for_update=True)
-    # Another process may have been given the same batch.
-    if _is_taken_in(sample):
-        return
-    sample.source_sha256, sample.blob_sha256 = findings.source_sha256, findings.blob_sha256
-    sample.width_px, sample.height_px = findings.width_px, findings.height_px
-    refusal = findings.refusal or _repetition(session, sample, findings.detections)
-    if refusal:
-        _quarantine(sample, refusal)
-    else:
-        _accept(session, sample, findings.detections, approve_as, holdout_share)
-
-
-def _quarantine(sample: Sample, refusal: Refusal) -> None:
-    sample.status = "quarantined"
-    sample.reason_code = refusal.code
-    sample.reason_detail, sample.reason_repair = refusal.detail, refusal.repair
-
-
-def _accept(
-    session: Session,
-    sample: Sample,
-    detections: list[StoredDetection],
-    approve_as: str | None,
-    holdout_share: float,
-) -> None:
-    author = session.get_one(Batch, sample.batch_id).actor
-    sample.is_holdout = holdout.decide(session, sample, holdout_share)
-    corrections.add(session, sample, detections, author)
-    if approve_as is not None:
-        sample.status = "approved"
-        session.add(
-            SampleVerdict(id=new_id("verdict"), sample_id=sample.id, decision="approved", actor=approve_as)
-        )
-
-
-def _repetition(session: Session, sample: Sample, detections: list[StoredDetection]) -> Refusal | None:
-    first = session.execute(
-        sa.select(Sample.position, Correction.detections)
-        .join(Correction, Correction.sample_id == Sample.id)
-        .where(Sample.batch_id == sample.batch_id, Sample.blob_sha256 == sample.blob_sha256)
-        .where(Sample.id != sample.id, Correction.version == 1)
-    ).first()
-    if first is None:
-        return None
-    position, kept = first
-    if sorted(map(_key, kept)) == sorted(map(_key, detections)):
-        return Refusal(
-            "duplicate_exact", f"Image {sample.position} has the same content as image {position}."
-        )
-    detail = f"Image {sample.position} is image {position} with other boxes; the first is in use."
-    return Refusal("conflict", detail)
-
-
-def _key(detection: StoredDetection) -> tuple[int, list[float]]:
-    return detection["class_id"], detection["xyxy"]
+def _note_taken_in(store: Store, batch_id: str, champion_id: str | None) -> None:
+    waits = sa.select(Sample.id).where(
+        Sample.batch_id == batch_id, Sample.status == "pending", Sample.intake_number.is_(None)
+    )
+    with store.database.write() as session:
+        batch = session.get_one(Batch, batch_id, with_for_update=True)
+        # A sample may have come out of quarantine meanwhile: then somebody comes again for it.
+        if batch.taken_in_at is None and session.scalar(waits.limit(1)) is None:
+            batch.taken_in_at, batch.predicted_at = utc_now(), None
+            batch.champion_id = batch.champion_id or champion_id
 
 
 def approved_samples(store: Store, batch_id: str) -> list[ApprovedSample]:

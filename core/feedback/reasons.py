@@ -1,13 +1,30 @@
-"""Why an image was put aside: one table of stable codes, each with its heading and its repair."""
+"""What intake may find about an image: one table of stable codes, each with its policy and its repair."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from core.schemas_review import RepairKind
+
+Policy = Literal["quarantine", "warn", "accept"]
+_ANY: tuple[Policy, ...] = ("quarantine", "warn", "accept")
 
 
 class Reason(NamedTuple):
-    """What a reason code means to a person."""
+    """What a reason code means to a person, and what is done about it.
+
+    Attributes:
+        title: The finding in a few words.
+        repair: What whoever posted the image can do.
+        policy: What happens unless the operator says otherwise: the image is put aside, or taken in with the
+            finding noted, or just taken in.
+        policies: What the operator may choose.
+        repairs: What a person can do with an image that was put aside for it.
+    """
 
     title: str
     repair: str
+    policy: Policy = "quarantine"
+    policies: tuple[Policy, ...] = ("quarantine",)
+    repairs: tuple[RepairKind, ...] = ("retry",)
 
 
 REASONS = {
@@ -53,20 +70,50 @@ REASONS = {
     ),
     "image_too_small": Reason("Too few pixels", "Post the image at its full resolution."),
     "box_inverted": Reason(
-        "A box is inside out", "Send x_min < x_max and y_min < y_max in pixels, not centre and size."
+        "A box is inside out",
+        "Send x_min < x_max and y_min < y_max in pixels, not centre and size.",
+        policies=_ANY,
+        repairs=("clip",),
     ),
     "box_outside": Reason(
         "A box leaves the image",
         "Send absolute pixels of the upright image at the size it has at image_url.",
+        policies=_ANY,
+        repairs=("clip",),
     ),
-    "box_too_small": Reason("A box has no area", "Draw the box around the whole object, or leave it out."),
-    "class_unknown": Reason("An unknown class", "Send one of the classes of the live model."),
+    "box_too_small": Reason(
+        "A box has no area",
+        "Draw the box around the whole object, or leave it out.",
+        policies=_ANY,
+        repairs=("clip",),
+    ),
+    "class_unknown": Reason(
+        "An unknown class", "Send one of the classes of the live model.", repairs=("map_class",)
+    ),
     "leak_validation": Reason(
-        "An image that judges the model", "Leave it out: learning from it would make the scores worthless."
+        "An image that judges the model",
+        "Leave it out: learning from it would make the scores worthless.",
+        repairs=(),
     ),
-    "duplicate_exact": Reason("Twice in this batch", "Nothing to do: its first copy is in use."),
+    "duplicate_exact": Reason("Twice in this batch", "Nothing to do: its first copy is in use.", repairs=()),
+    "duplicate_earlier": Reason(
+        "Posted before with the same boxes",
+        "Nothing to do.",
+        policy="warn",
+        policies=_ANY,
+        repairs=("accept",),
+    ),
+    "duplicate_near": Reason(
+        "Nearly the same as an earlier image",
+        "Nothing to do, unless it is a copy: then leave it out.",
+        policy="warn",
+        policies=_ANY,
+        repairs=("accept",),
+    ),
     "conflict": Reason(
-        "Twice in this batch with different boxes", "Post the image once, with the boxes that are right."
+        "Known with other boxes",
+        "Decide in review which boxes are right; those that are in use stay until then.",
+        repairs=("accept",),
     ),
 }
 

@@ -72,12 +72,12 @@ def submit(
         if known is None:
             raise
         submission = known
-    _see_to(store)
+    see_to(store)
     return submission
 
 
-def _see_to(store: Store) -> None:
-    """Have what was queued just now taken up."""
+def see_to(store: Store) -> None:
+    """Have what was handed in just now taken up."""
     bell.ring(store.settings)
     ensure_worker(store)
 
@@ -133,7 +133,7 @@ def retry(store: Store, run_id: str, actor: str, *, from_start: bool = False) ->
     with store.database.write() as session:
         ended = runs.locked(session, run_id)
         new_id = runs.create_retry(session, ended, actor, goes_on=can_go_on).id
-    _see_to(store)
+    see_to(store)
     return get_run(store, new_id)
 
 

@@ -30,4 +30,6 @@ def test_documented_defaults_are_those_in_force():
 def test_every_reason_code_is_documented_with_its_repair():
     lines = (CHECKOUT / "docs" / "feedback.md").read_text(encoding="utf-8").splitlines()
     for code, reason in REASONS.items():
-        assert f"| `{code}` | {reason.title} | {reason.repair} |" in lines
+        policy = reason.policy + (" *" if len(reason.policies) > 1 else "")
+        repairs = ", ".join(reason.repairs) or "–"
+        assert f"| `{code}` | {reason.title} | {reason.repair} | {policy} | {repairs} |" in lines

@@ -40,9 +40,10 @@ class Sample(Base):
     """One image of a batch; `quarantined` ones carry the reason and the repair.
 
     `revision` counts changes: whoever changes a sample names the revision that he saw. `intake_number` is the
-    order in which samples were taken in, over all batches. `cluster` is the id of the first of the samples
-    that look nearly alike. `warnings` lists findings that did not put the sample aside, as code and detail;
-    `window` tells how 16-bit values became 8-bit ones. `disagreement` is the newest score, for sorting.
+    order in which samples were taken in, over all batches; those in quarantine have none. `cluster` is the
+    `pixel_sha256` of the first of the samples that look nearly alike. `warnings` lists findings that did not
+    put the sample aside, as code and detail; `window` tells how 16-bit values became 8-bit ones.
+    `disagreement` is the newest score, for sorting.
     """
 
     __tablename__ = "sample"
@@ -53,6 +54,7 @@ class Sample(Base):
         Index("sample_by_content", "blob_sha256"),
         Index("sample_by_group", "group"),
         Index("sample_by_cluster", "cluster"),
+        Index("sample_by_pixels", "pixel_sha256"),
         Index("sample_by_batch", "batch_id", "id"),
         Index("uq_sample_intake_number", "intake_number", unique=True),
         Index("sample_by_disagreement", "disagreement", "id"),

@@ -1,12 +1,17 @@
 """What is kept for judging: decided once, by group, and never mixed with what was learned from."""
 
 from collections.abc import Callable
+from itertools import count
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
 from core.feedback.holdout import HOLDOUT_STARTS_AT, decide, is_holdout
+from core.feedback.lookalikes import Lookalike
+from core.feedback.reasons import Refusal
 from core.store import Store
 from core.store.ids import new_id
 from core.store.tables import Batch, Sample
@@ -34,6 +39,7 @@ def test_the_choice_is_the_same_on_every_host() -> None:
 @pytest.fixture
 def add(any_store: Store) -> Add:
     """Take samples in as one batch, by group and content, and give their decisions."""
+    numbers = count(1)
 
     def add(
         *samples: tuple[str | None, str],
@@ -49,8 +55,10 @@ def add(any_store: Store) -> Add:
             for row in rows:
                 session.add(row)
                 session.flush()
-                row.is_holdout = decide(session, row, share)
+                row.is_holdout = decide(session, row, _same_content(session, row), share)
                 row.status = status
+                if status != "quarantined":
+                    row.intake_number = next(numbers)
             return [row.is_holdout for row in rows]
 
     return add
@@ -65,8 +73,15 @@ def _sample(batch_id: str, position: int, group: str | None, content: str) -> Sa
         group=group,
         posted=[],
         status="pending",
-        blob_sha256=content,
+        cluster=content,
     )
+
+
+def _same_content(session: Session, sample: Sample) -> list[Lookalike]:
+    rows = session.scalars(
+        sa.select(Sample).where(Sample.cluster == sample.cluster, Sample.intake_number.is_not(None))
+    )
+    return [Lookalike(row.id, row.batch_id, row.position, row.cluster or "", row.is_holdout) for row in rows]
 
 
 GROUPS = [f"G{number}" for number in range(99)]
@@ -119,7 +134,16 @@ def test_an_image_stays_on_its_side_under_another_group(add: Add) -> None:
     fill(add)
     assert add((KEPT_GROUPS[0], "a"), (LEARNED_GROUPS[0], "b")) == [True, False]
     assert add((LEARNED_GROUPS[1], "a"), (KEPT_GROUPS[1], "b")) == [True, False]
-    assert add((LEARNED_GROUPS[0], "a"), (KEPT_GROUPS[0], "b"), (None, "a")) == [True, False, True]
+    assert add((None, "a"), (None, "b")) == [True, False]
+
+
+@pytest.mark.parametrize(("group", "content"), [(LEARNED_GROUPS[0], "a"), (KEPT_GROUPS[0], "b")])
+def test_what_belongs_to_both_sides_is_refused(add: Add, group: str, content: str) -> None:
+    fill(add)
+    assert add((KEPT_GROUPS[0], "a"), (LEARNED_GROUPS[0], "b")) == [True, False]
+    with pytest.raises(Refusal) as caught:
+        add((group, content))
+    assert caught.value.code == "leak_validation"
 
 
 def test_without_a_group_the_content_decides(add: Add) -> None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from core.feedback.boxes import fit
-from core.feedback.images import UprightImage, normalise
+from core.feedback.boxes import faults_in, fit
+from core.feedback.images import CelsiusWindow, UprightImage, normalise
 from core.feedback.reasons import Refusal
 from core.schemas import Detection
 from tests.factories import detection, encode, thermal_file, thermal_pixels
@@ -42,7 +42,7 @@ def refused(content: bytes, max_pixels: int = MAX_PIXELS) -> Refusal:
 def test_a_plain_file_is_kept_byte_for_byte(file_format: str, mode: str) -> None:
     content = encode(IMAGE.convert(mode), file_format)
     upright = normalise(content, MAX_PIXELS)
-    assert upright == UprightImage(content, 60, 40)
+    assert upright == UprightImage(content, 60, 40, IMAGE)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF", "BMP", "WEBP"])
@@ -96,9 +96,11 @@ def with_segment(jpeg: bytes, payload: bytes) -> bytes:
 )
 def test_only_sound_exif_turns_an_image(payload: bytes) -> None:
     content = with_segment(JPEG, payload)
-    assert normalise(content, MAX_PIXELS) == UprightImage(content, 60, 40)
+    assert normalise(content, MAX_PIXELS) == UprightImage(content, 60, 40, IMAGE)
     # What OpenCV makes of it, and so training, is the same.
-    assert np.array_equal(pixels_of(UprightImage(content, 60, 40)), pixels_of(UprightImage(JPEG, 60, 40)))
+    assert np.array_equal(
+        pixels_of(UprightImage(content, 60, 40, IMAGE)), pixels_of(UprightImage(JPEG, 60, 40, IMAGE))
+    )
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "PA", "1", "CMYK", "YCbCr", "L"])
@@ -150,6 +152,28 @@ def test_a_dead_pixel_does_not_darken_the_image() -> None:
     assert len(np.unique(greys)) > 100
 
 
+@pytest.mark.parametrize("mode", ["I;16", "F"])
+def test_a_configured_window_gives_the_same_grey_to_the_same_temperature(mode: str) -> None:
+    window = CelsiusWindow(low_c=0, high_c=100, counts_scale=0.04, counts_offset_c=-273.15)
+    celsius = np.array([[-20, 0, 50, 100, 300]] * 40, dtype=np.float32).repeat(8, axis=1)
+    counts = np.rint((celsius + 273.15) / 0.04).astype(np.uint16)
+    picture = Image.fromarray(celsius if mode == "F" else counts)
+    upright = normalise(encode(picture, "TIFF"), MAX_PIXELS, window)
+    greys = pixels_of(upright)[0, ::8, 0]
+    assert np.abs(greys.astype(int) - [0, 0, 128, 255, 255]).max() <= 1
+    assert upright.window == {"method": "celsius", "low": 0, "high": 100}
+
+
+def test_the_window_that_was_used_is_told() -> None:
+    counts = np.linspace(1_000, 3_000, 40 * 40).reshape(40, 40).astype(np.uint16)
+    window = normalise(encode(Image.fromarray(counts), "PNG"), MAX_PIXELS).window
+    assert window is not None
+    assert window["method"] == "percentile"
+    assert 1_000 <= window["low"] < 1_010
+    assert 2_990 < window["high"] <= 3_000
+    assert normalise(PNG, MAX_PIXELS).window is None
+
+
 def test_temperatures_with_gaps() -> None:
     temperatures = COUNTS.astype(np.float32) / 100 - 40
     temperatures[5, 5], temperatures[6, 6] = np.nan, np.inf
@@ -186,7 +210,7 @@ def test_an_animated_png_gives_its_first_picture() -> None:
 
 def test_a_camera_file_with_a_preview_is_kept() -> None:
     content = encode(IMAGE, "MPO", save_all=True, append_images=[IMAGE.resize((30, 20))])
-    assert normalise(content, MAX_PIXELS) == UprightImage(content, 60, 40)
+    assert normalise(content, MAX_PIXELS) == UprightImage(content, 60, 40, IMAGE)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
@@ -222,7 +246,7 @@ def test_a_wrong_checksum_is_not_kept(position: int) -> None:
 
 def test_a_jpeg_with_a_tail_is_written_anew() -> None:
     upright = normalise(JPEG + b"vendor data", MAX_PIXELS)
-    assert np.array_equal(pixels_of(upright), pixels_of(UprightImage(JPEG, 60, 40)))
+    assert np.array_equal(pixels_of(upright), pixels_of(UprightImage(JPEG, 60, 40, IMAGE)))
     assert upright.content.startswith(b"\x89PNG")
 
 
@@ -293,6 +317,7 @@ def test_real_images_are_kept_and_their_boxes_fit(real_data: Path) -> None:
         labels = file.parent.parent / "labels" / f"{file.stem}.txt"
         posted = [_posted(line, upright) for line in labels.read_text(encoding="utf-8").splitlines()]
         assert len(fit(posted, ["any"] * 5, upright.width_px, upright.height_px)) == len(posted)
+        assert faults_in(posted, upright.width_px, upright.height_px) == []
 
 
 def _posted(line: str, upright: UprightImage) -> Detection:

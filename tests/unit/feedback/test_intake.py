@@ -74,16 +74,16 @@ def serve(httpserver: HTTPServer) -> Serve:
     return serve
 
 
-def record(store: Store, asked: FineTuneRequest) -> str:
+def record(store: Store, asked: FineTuneRequest, *, is_trusted: bool = True) -> str:
     with store.database.write() as session:
-        return record_batch(session, asked, source="api", actor="key:feed").id
+        return record_batch(session, asked, source="api", actor="key:feed", is_trusted=is_trusted).id
 
 
 def take(store: Store, batch_id: str, **changes: Any) -> None:
     options: dict[str, Any] = {
         "class_names": CLASS_NAMES,
-        "judged_sha256": frozenset(),
-        "approve_as": "key:feed",
+        "judging": {},
+        "champion_id": "ckpt-live",
         "on_progress": silent,
     }
     take_in(store, batch_id, **(options | changes))
@@ -135,7 +135,7 @@ def test_a_batch_becomes_samples(any_store: Store, serve: Serve) -> None:
 
 def test_who_posted_and_who_approved_are_kept(any_store: Store, serve: Serve) -> None:
     batch_id = record(any_store, request(image(serve(thermal_file())), note="after the storm"))
-    take(any_store, batch_id, approve_as="system")
+    take(any_store, batch_id)
     with any_store.database.read() as session:
         batch = session.get_one(Batch, batch_id)
         correction = session.scalars(sa.select(Correction)).one()
@@ -146,7 +146,8 @@ def test_who_posted_and_who_approved_are_kept(any_store: Store, serve: Serve) ->
 
 
 def test_without_approval_samples_stay_pending(store: Store, serve: Serve) -> None:
-    batch_id = taken(store, image(serve(thermal_file())), approve_as=None)
+    batch_id = record(store, request(image(serve(thermal_file()))), is_trusted=False)
+    take(store, batch_id)
     assert [sample.status for sample in rows(store, batch_id)] == ["pending"]
     assert approved_samples(store, batch_id) == []
     take(store, batch_id)  # Taken in already: another call does not approve what awaits review.
@@ -219,12 +220,14 @@ def test_each_bad_image_is_put_aside_and_spoils_nothing(
         expected = [code for code, images in by_code.items() for _ in images]
         posted = [one for images in by_code.values() for one in images]
         with Store.open(make_settings(tmp_path, **(changes | limits))) as store:
-            judged = {hashlib.sha256(JUDGED).hexdigest()}
-            batch_id = taken(store, image(serve(FIRST)), *posted, image(serve(LAST)), judged_sha256=judged)
+            (tmp_path / "judged.png").write_bytes(JUDGED)
+            judging = {hashlib.sha256(JUDGED).hexdigest(): tmp_path / "judged.png"}
+            batch_id = taken(store, image(serve(FIRST)), *posted, image(serve(LAST)), judging=judging)
             aside, kept = quarantined(store, batch_id), approved_samples(store, batch_id)
 
     assert [(one.index, one.code) for one in aside] == list(enumerate(expected, start=1))
-    assert set(expected) == set(REASONS), "each reason code has its bad image here"
+    kept_out = {code for code, reason in REASONS.items() if reason.policy == "quarantine"}
+    assert set(expected) == kept_out, "each code that keeps an image out has its bad image here"
     assert [one.position for one in kept] == [0, len(posted) + 1]
     assert all(one.detail and one.repair == REASONS[one.code].repair for one in aside)
     assert "SECRET" not in str([one.model_dump() for one in aside])
@@ -280,7 +283,8 @@ def test_progress_counts_every_image(store: Store, serve: Serve) -> None:
     seen: list[tuple[int, int]] = []
     images = [image(serve(thermal_file(number))) for number in range(3)]
     taken(store, *images, image("file:///a"), on_progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    assert (seen[0], seen[-1]) == ((0, 4), (4, 4))
+    assert seen == sorted(set(seen))
 
 
 def outcome(store: Store, batch_id: str) -> list[Any]:
@@ -314,7 +318,7 @@ def test_intake_goes_on_where_it_was_stopped(any_store: Store, serve: Serve, sto
         pass
 
     def stop(done: int, total: int) -> None:
-        if done == stop_after:
+        if done >= stop_after:
             raise Stopped
 
     asked = request(*mixed(serve))
@@ -326,7 +330,7 @@ def test_intake_goes_on_where_it_was_stopped(any_store: Store, serve: Serve, sto
     seen: list[tuple[int, int]] = []
     take(any_store, halved, on_progress=lambda done, total: seen.append((done, total)))
 
-    assert seen[0] == (stop_after, 10)
+    assert seen[0][0] >= stop_after
     assert outcome(any_store, halved) == outcome(any_store, whole)
     take(any_store, halved)
     assert outcome(any_store, halved) == outcome(any_store, whole)
@@ -341,7 +345,7 @@ from tests.factories import CLASS_NAMES, make_settings
 
 home, batch_id = Path(sys.argv[1]), sys.argv[2]
 with Store.open(make_settings(home, image_hosts="localhost", fetch_concurrency=1)) as store:
-    take_in(store, batch_id, class_names=CLASS_NAMES, judged_sha256=(), approve_as="a", on_progress=print)
+    take_in(store, batch_id, class_names=CLASS_NAMES, judging={}, champion_id=None, on_progress=print)
 """
 
 

@@ -58,6 +58,7 @@ _NEW_COLUMNS: dict[str, list[sa.Column[Any]]] = {
 _NEW_INDEXES = {
     "sample": {
         "sample_by_cluster": ["cluster"],
+        "sample_by_pixels": ["pixel_sha256"],
         "sample_by_batch": ["batch_id", "id"],
         "sample_by_disagreement": ["disagreement", "id"],
         "sample_by_status_and_disagreement": ["status", "disagreement", "id"],
@@ -143,6 +144,8 @@ _NEW_TABLES: dict[str, list[Any]] = {
 }
 # What was known of earlier batches, runs and samples under other names.
 _CARRIED_OVER = (
+    "UPDATE sample SET intake_number = (SELECT count(*) FROM sample earlier WHERE earlier.id <= sample.id)"
+    " WHERE blob_sha256 IS NOT NULL AND status <> 'quarantined'",
     "UPDATE run SET source = (SELECT batch.source FROM batch WHERE batch.id = run.batch_id),"
     " actor = (SELECT batch.actor FROM batch WHERE batch.id = run.batch_id),"
     " note = (SELECT batch.note FROM batch WHERE batch.id = run.batch_id),"
