@@ -43,7 +43,7 @@ with Store.open(settings) as store:
     with store.database.write() as session:
         batch_id = intake.record_batch(session, asked, source="bench", actor="bench").id
     started = time.perf_counter()
-    intake.take_in(store, batch_id, class_names=json.loads(names), judged_sha256=(), approve_as="bench",
+    intake.take_in(store, batch_id, class_names=json.loads(names), judging={}, champion_id=None,
                    on_progress=lambda done, total: None)
     print(json.dumps([time.perf_counter() - started, len(intake.approved_samples(store, batch_id))]))
 """

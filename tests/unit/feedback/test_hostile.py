@@ -51,8 +51,8 @@ def _take_in(store: Store, asked: FineTuneRequest, **changes: Any) -> str:
         store,
         batch_id,
         class_names=CLASS_NAMES,
-        judged_sha256=(),
-        approve_as="system",
+        judging={},
+        champion_id=None,
         on_progress=lambda *_: None,
     )
     return batch_id
