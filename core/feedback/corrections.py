@@ -38,7 +38,11 @@ def add(
     )
     session.add(correction)
     sample.revision += 1
-    _list_under_classes(session, sample.id, {detection["class_id"] for detection in detections})
+    if newest is not None:
+        session.execute(sa.delete(SampleClass).where(SampleClass.sample_id == sample.id))
+    class_ids = sorted({detection["class_id"] for detection in detections})
+    session.add_all(SampleClass(class_id=class_id, sample_id=sample.id) for class_id in class_ids)
+    session.flush()
     return correction
 
 
@@ -46,9 +50,3 @@ def newest_of(session: Session, sample_id: str) -> Correction | None:
     """The newest version of a sample's boxes; none until it is taken in."""
     versions = sa.select(Correction).where(Correction.sample_id == sample_id)
     return session.scalar(versions.order_by(Correction.version.desc()).limit(1))
-
-
-def _list_under_classes(session: Session, sample_id: str, class_ids: set[int]) -> None:
-    session.execute(sa.delete(SampleClass).where(SampleClass.sample_id == sample_id))
-    session.add_all(SampleClass(class_id=class_id, sample_id=sample_id) for class_id in sorted(class_ids))
-    session.flush()

@@ -47,12 +47,12 @@ def take(upright: Image.Image) -> tuple[Fingerprint, bytes]:
 
     The hash is the 64-bit DCT hash of http://hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html
     """
-    rgb = upright.convert("RGB")
-    size = f"{rgb.width}x{rgb.height}:".encode()
-    digest = hashlib.sha256(size)
+    rgb = upright if upright.mode == "RGB" else upright.convert("RGB")
+    digest = hashlib.sha256(f"{rgb.width}x{rgb.height}:".encode())
     digest.update(rgb.tobytes())
-    small = rgb.copy()
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    # By whole pixels first, which costs a fifth of a scaling from the full size.
+    small = rgb.reduce(max(1, max(rgb.size) // THUMBNAIL_PX))
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     file = io.BytesIO()
     small.save(file, "JPEG", quality=_THUMBNAIL_QUALITY)
     return Fingerprint(digest.hexdigest(), str(imagehash.phash(small))), file.getvalue()

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from core.feedback import corrections, holdout
 from core.feedback.boxes import StoredDetection
 from core.feedback.examine import Findings, Rules
-from core.feedback.fingerprints import Fingerprint
 from core.feedback.lookalikes import Lookalike, Lookalikes
 from core.feedback.quarantine import Repairs
 from core.feedback.reasons import Refusal
@@ -37,11 +36,12 @@ class Settler:
     def settle(self, session: Session, examined: Iterable[tuple[Sample, Findings]]) -> None:
         """Write the outcome of samples, in a transaction that alone gives intake numbers."""
         self._lookalikes.refresh(session)
-        for seen, findings in examined:
-            sample = session.get_one(Sample, seen.id, with_for_update=True)
+        found = {seen.id: findings for seen, findings in examined}
+        query = sa.select(Sample).where(Sample.id.in_(found)).order_by(Sample.position).with_for_update()
+        for sample in session.scalars(query).all():
             # Another process may have been given the same batch.
             if not is_taken_in(sample):
-                self._settle(session, sample, findings)
+                self._settle(session, sample, found[sample.id])
 
     def _settle(self, session: Session, sample: Sample, findings: Findings) -> None:
         _note(sample, findings)
@@ -56,35 +56,32 @@ class Settler:
     def _take_in(self, session: Session, sample: Sample, findings: Findings) -> None:
         assert findings.look is not None  # noqa: S101 - whatever was not refused was looked at
         repairs = self._rules.repairs.get(sample.id, Repairs())
-        for found in self._repetitions(session, sample, findings, findings.look):
+        near = self._lookalikes.near(findings.look)
+        if near and (found := _repetition(session, sample, findings, near)):
             self._rules.settle(findings, found, repairs)
-        self._choose_side(session, sample, findings.look)
+        sample.cluster = near[0].cluster if near else findings.look.pixel_sha256
+        sample.is_holdout = holdout.decide(session, sample, near, self._share)
         self._lookalikes.add(sample)
         _accept(session, sample, findings.detections)
 
-    def _repetitions(
-        self, session: Session, sample: Sample, findings: Findings, look: Fingerprint
-    ) -> list[Refusal]:
-        """What the sample repeats: an image of its batch, an earlier one, or one that is nearly the same."""
-        same = session.execute(_same_image(sample)).all()
-        for other, detections in same:
-            is_alike = _are_alike(detections, findings.detections)
-            if other.batch_id == sample.batch_id:
-                return [_twice(sample, other, is_alike)]
-            if other.is_holdout:
-                return [_judges(other)]
-            if found := _known(session, sample, other, is_alike):
-                return [found]
-        near = self._lookalikes.near(look)
-        elsewhere = [one for one in near if one.is_holdout and one.batch_id != sample.batch_id]
-        if elsewhere and not same:
-            return [_judges(elsewhere[0])]
-        return [_nearly(near[0])] if near and not same else []
 
-    def _choose_side(self, session: Session, sample: Sample, look: Fingerprint) -> None:
-        near = self._lookalikes.near(look)
-        sample.cluster = near[0].cluster if near else look.pixel_sha256
-        sample.is_holdout = holdout.decide(session, sample, near, self._share)
+def _repetition(
+    session: Session, sample: Sample, findings: Findings, near: Sequence[Lookalike]
+) -> Refusal | None:
+    """What the sample repeats: an image of its batch, an earlier one, or one that is nearly the same."""
+    same = session.execute(_same_image(sample)).all()
+    for other, detections in same:
+        is_alike = _are_alike(detections, findings.detections)
+        if other.batch_id == sample.batch_id:
+            return _twice(sample, other, is_alike)
+        if other.is_holdout:
+            return _judges(other)
+        if found := _known(session, sample, other, is_alike):
+            return found
+    judging = [one for one in near if one.is_holdout and one.batch_id != sample.batch_id]
+    if same:
+        return None
+    return _judges(judging[0]) if judging else _nearly(near[0])
 
 
 def _same_image(sample: Sample) -> sa.Select[Sample, list[StoredDetection]]:
