@@ -14,6 +14,8 @@ ReplayStrategy = Literal["stream", "balanced", "random", "none"]
 Optimizer = Literal["SGD", "AdamW", "Adam"]
 Promotion = Literal["no_regression", "proven_gain", "manual"]
 Verdict = Literal["pass", "fail", "not_enough_evidence"]
+LearnsFrom = Literal["batch", "approved"]
+SampleRole = Literal["feedback", "replay", "holdout"]
 RunStatus = Literal[
     "queued", "preparing", "training", "evaluating", "succeeded", "failed", "cancelled", "interrupted"
 ]
@@ -150,9 +152,10 @@ class FeedbackRequest(Wire):
     note: str | None = Field(None, max_length=2_000, description="A remark kept with the batch.")
 
 
-class FineTuneRequest(FeedbackRequest, Hyperparameters):
-    """Body of `POST /api/finetune`, and the argument of `core.trainer.run_finetune`."""
+class RetrainRequest(Hyperparameters):
+    """Body of `POST /api/retrain`: how to learn from all feedback that was approved."""
 
+    note: str | None = Field(None, max_length=2_000, description="A remark kept with the run.")
     promotion: Promotion = Field(
         "no_regression",
         description="When the candidate is published: no_regression unless it is worse on the base test set; "
@@ -166,6 +169,10 @@ class FineTuneRequest(FeedbackRequest, Hyperparameters):
     def hyperparameters(self) -> Hyperparameters:
         """The hyperparameters alone."""
         return Hyperparameters(**self.model_dump(include=set(Hyperparameters.model_fields)))
+
+
+class FineTuneRequest(FeedbackRequest, RetrainRequest):
+    """Body of `POST /api/finetune`, and the argument of `core.trainer.run_finetune`."""
 
 
 class QuarantinedImage(BaseModel):
@@ -207,10 +214,14 @@ class DatasetPreview(BaseModel):
     """Answer of a dry run: what would be learned from, and what to mind."""
 
     dry_run: Literal[True] = True
-    feedback_samples: int
-    replay_samples: int
-    dataset_size: int
-    boxes_per_class: dict[str, int] = Field(description="Feedback boxes per class name, as posted.")
+    feedback_samples: int = Field(description="Images that every epoch would see.")
+    replay_samples: int = Field(description="Images of the replay pool that each epoch would see too.")
+    dataset_size: int = Field(description="Images of one epoch: feedback plus replay.")
+    replay_pool_feedback: int = Field(description="Earlier feedback in the replay pool, beside base images.")
+    holdout_samples: int = Field(description="Feedback images that would judge: all that are kept so far.")
+    boxes_per_class: dict[str, int] = Field(
+        description="Feedback boxes per class name: as posted, or as approved."
+    )
     base_images: int
     base_boxes_per_class: dict[str, int]
     expected_duration_s: float | None = Field(
@@ -228,6 +239,10 @@ class RunView(BaseModel):
     source: str
     actor: str
     note: str | None
+    learns_from: LearnsFrom = Field(
+        description="`batch`: what one POST brought in; `approved`: all that no champion has learned from."
+    )
+    batch_id: str = Field(description="The batch it learns from, or the newest of those.")
     created_at: str
     started_at: str | None
     finished_at: str | None

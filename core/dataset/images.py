@@ -42,8 +42,20 @@ class Label(BaseModel):
         return self.center_x, self.center_y, self.width, self.height
 
 
+class SampleVersion(BaseModel):
+    """A version of the boxes of a feedback sample."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sample_id: str
+    version: int
+
+
 class LabelledImage(BaseModel):
-    """An image file, the sha256 of its bytes, its upright size, and its boxes."""
+    """An image file, the sha256 of its bytes, its upright size, and its boxes.
+
+    Of feedback, `sample` tells whose boxes these are; an image of the base set has none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,9 +64,10 @@ class LabelledImage(BaseModel):
     width_px: int
     height_px: int
     labels: tuple[Label, ...]
+    sample: SampleVersion | None = None
 
     def identity(self) -> list[object]:
-        """What makes it this image with these boxes, wherever the file lies."""
+        """What makes it this image with these boxes, wherever the file lies and whoever drew them."""
         return [self.sha256, [[label.class_id, *label.xywh] for label in self.labels]]
 
 

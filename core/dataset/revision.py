@@ -7,16 +7,17 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.orm import Session
 
 from core.dataset.base_set import BaseSet
 from core.dataset.images import ImageSet, LabelledImage
 from core.dataset.replay import plan_replay
 from core.errors import BaseSetInvalid, BlobDamaged, NotFound
-from core.schemas import Hyperparameters
+from core.schemas import Hyperparameters, SampleRole
 from core.store import Store
 from core.store.ids import canonical_digest
 from core.store.tables import DatasetRevision as DatasetRevisionRow
-from core.store.tables import Sample
+from core.store.tables import RevisionSample, Sample
 
 FILE_NAME = "revision.json"
 _FETCHING_THREADS = 8
@@ -28,7 +29,7 @@ class DatasetRevision(BaseModel):
 
     Attributes:
         class_names: Ids are positions.
-        feedback: Approved samples of the batch, without the holdout; every epoch sees all of them.
+        feedback: Approved samples that are new to the champion, without the holdout; every epoch sees all.
         replay_pool: Images that replay may draw from.
         replay_plan: Positions in `replay_pool`, one list an epoch.
         tune: For choosing the epoch; never judged on.
@@ -85,6 +86,16 @@ class DatasetRevision(BaseModel):
         """sha256 of the manifest."""
         return canonical_digest(self.manifest())
 
+    def seen(self) -> Iterator[tuple[SampleRole, LabelledImage, int | None]]:
+        """What a checkpoint sees: the role of each image, and the first epoch, from 1, that it is in.
+
+        Of the replay pool only what an epoch draws; the holdout is in none.
+        """
+        yield from (("feedback", image, 1) for image in self.feedback)
+        for position, epoch in _first_epochs(self.replay_plan).items():
+            yield "replay", self.replay_pool[position], epoch
+        yield from (("holdout", image, None) for image in self.holdout.images)
+
     def images(self) -> Iterator[LabelledImage]:
         """Every image that it names; one may come more than once."""
         yield from (*self.train_images, *self.tune.images, *self.test.images, *self.holdout.images)
@@ -117,6 +128,14 @@ class DatasetRevision(BaseModel):
         return cls.model_validate_json((folder / FILE_NAME).read_text(encoding="utf-8"))
 
 
+def _first_epochs(plan: Sequence[Sequence[int]]) -> dict[int, int]:
+    first: dict[int, int] = {}
+    for epoch, chosen in enumerate(plan, 1):
+        for position in chosen:
+            first.setdefault(position, epoch)
+    return first
+
+
 def compose(
     base: BaseSet,
     feedback: Sequence[LabelledImage],
@@ -128,12 +147,12 @@ def compose(
 
     Args:
         base: The base set, in the class order of the live model.
-        feedback: The batch's approved samples without its holdout.
+        feedback: Approved samples that the run is to learn, without the holdout.
         learned: Feedback that earlier champions learned from; joins the replay pool.
         holdout: All feedback samples kept for judging.
         hyperparameters: The run's.
     """
-    # An image that is in the batch has newer boxes there than in the pool.
+    # An image that is in the feedback has newer boxes there than in the pool.
     newer = {image.sha256 for image in feedback} | {image.sha256 for image in holdout}
     pool = {image.sha256: image for image in (*base.train.images, *learned) if image.sha256 not in newer}
     replay_pool = tuple(pool[sha256] for sha256 in sorted(pool))
@@ -158,7 +177,7 @@ def compose(
 
 
 def record(store: Store, revision: DatasetRevision) -> str:
-    """Keep the revision where every host finds it, once, and return its digest.
+    """Keep the revision where every host finds it, once, with the samples in it, and return its digest.
 
     Raises:
         DiskFull: If there is no space, and BlobStoreUnavailable if the blob store does not answer.
@@ -166,12 +185,29 @@ def record(store: Store, revision: DatasetRevision) -> str:
     digest = revision.digest
     sha256 = store.blobs.put(revision.model_dump_json().encode(), "the dataset revision")
     with store.database.write() as session:
+        # Two runs on the same content may record it at once.
+        store.database.exclusive(session, digest)
         row = session.get(DatasetRevisionRow, digest)
         if row is None:
             row = DatasetRevisionRow(digest=digest, manifest=revision.manifest())
             session.add(row)
         row.content_sha256 = sha256
+        session.flush()
+        _record_samples(session, revision, digest)
     return digest
+
+
+def _record_samples(session: Session, revision: DatasetRevision, digest: str) -> None:
+    """The same boxes under the same digest may come from another sample, or be a sample's newer version."""
+    of_digest = sa.select(RevisionSample).where(RevisionSample.dataset_digest == digest)
+    known = {row.sample_id: row for row in session.scalars(of_digest)}
+    for role, image, first_epoch in revision.seen():
+        if image.sample is None:
+            continue
+        named = RevisionSample(dataset_digest=digest, sample_id=image.sample.sample_id)
+        row = known.setdefault(image.sample.sample_id, named)
+        row.correction_version, row.role, row.first_epoch = image.sample.version, role, first_epoch
+    session.add_all(known.values())
 
 
 def restore(store: Store, digest: str, base: BaseSet) -> DatasetRevision:

@@ -37,6 +37,7 @@ def register(
     parent_id: str | None = None,
     run_id: str | None = None,
     dataset_digest: str | None = None,
+    epochs: int | None = None,
     recipe: dict[str, Any] | None = None,
 ) -> Checkpoint:
     """Take weights into the registry under a new id.
@@ -48,6 +49,7 @@ def register(
         parent_id: The checkpoint it was fine-tuned from; none for a baseline.
         run_id: The run that made it; none for a baseline.
         dataset_digest: What it learned from.
+        epochs: How many epochs of that went into the weights.
         recipe: The hyperparameters.
 
     Raises:
@@ -60,6 +62,7 @@ def register(
         "parent_id": parent_id,
         "run_id": run_id,
         "dataset_digest": dataset_digest,
+        "epochs": epochs,
         "class_names": list(class_names),
     }
     row = Checkpoint(**facts, manifest={**facts, "recipe": recipe, **_origin()})

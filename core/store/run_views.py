@@ -82,6 +82,8 @@ def _view(run: Run, starts: dict[str, datetime | None]) -> RunView:
         source=run.source,
         actor=run.actor,
         note=run.note,
+        learns_from=run.learns_from,
+        batch_id=run.batch_id,
         created_at=run.created_at.isoformat(),
         started_at=run.started_at.isoformat() if run.started_at else None,
         finished_at=run.finished_at.isoformat() if run.finished_at else None,

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.errors import NotFound, RunEnded, RunNotRetryable, TmsError
-from core.schemas import FineTuneRequest, RunStatus
+from core.schemas import FineTuneRequest, RetrainRequest, RunStatus
 from core.store import Store
 from core.store.ids import new_id
 from core.store.states import ENDED, NEXT
@@ -33,6 +33,34 @@ def create_run(session: Session, batch: Batch, request: FineTuneRequest) -> Run:
         note=batch.note,
         image_count=len(request.images),
         request=request.model_dump(mode="json", exclude={"images"}),
+    )
+    session.add(run)
+    session.flush()
+    return run
+
+
+def create_retrain(
+    session: Session, batch_id: str, request: RetrainRequest, *, source: str, actor: str, image_count: int
+) -> Run:
+    """Add a queued run on everything that was approved; what that is, it decides when it prepares.
+
+    Args:
+        session: Of the caller's transaction.
+        batch_id: The newest batch of what waits now.
+        request: How to learn.
+        source: Who asked for it: a door, or `threshold`.
+        actor: In whose name.
+        image_count: How many samples wait now.
+    """
+    run = Run(
+        id=new_id("run"),
+        batch_id=batch_id,
+        learns_from="approved",
+        source=source,
+        actor=actor,
+        note=request.note,
+        image_count=image_count,
+        request=request.model_dump(mode="json"),
     )
     session.add(run)
     session.flush()

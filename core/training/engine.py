@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -47,6 +47,13 @@ def _set_seeds(seed: int, deterministic: bool = False) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+class Learned(NamedTuple):
+    """The weights of a finished training, and how many epochs went into them."""
+
+    weights: Path
+    epochs: int
 
 
 class FineTuner(DetectionTrainer):  # type: ignore[misc]
@@ -95,9 +102,11 @@ class FineTuner(DetectionTrainer):  # type: ignore[misc]
         if self.device.type == "cpu":
             use_all_cores()
         self.best_weights: state.State = {}
+        self.best_epoch = 0
         self.trained_s = 0.0
         if found := state.load(self.state_path):
-            self.best_weights, self.trained_s = found["best"], found["trained_s"]
+            self.best_weights, self.best_epoch = found["best"], found["best_epoch"]
+            self.trained_s = found["trained_s"]
             state.restore(self, found)
 
     @property
@@ -129,7 +138,8 @@ class FineTuner(DetectionTrainer):  # type: ignore[misc]
         if self.best_fitness == self.fitness:
             weights = unwrap_model(self.ema.ema).state_dict()
             self.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}
-        state.save(state.capture(self, self.best_weights), self.state_path)
+            self.best_epoch = self.epoch + 1
+        state.save(state.capture(self, self.best_weights, self.best_epoch), self.state_path)
         return True
 
     def final_eval(self) -> None:
@@ -216,7 +226,7 @@ def fine_tune(
     run_folder: Path,
     device: str,
     courier: Courier | DetachedCourier,
-) -> Path:
+) -> Learned:
     """Train from the parent's weights on the revision in `dataset_folder`.
 
     If `run_folder` holds the state of an earlier attempt, training goes on behind its last finished epoch. If
@@ -231,7 +241,7 @@ def fine_tune(
         courier: Told of each batch and epoch; must be picklable for several GPUs.
 
     Returns:
-        The weights of the best epoch on the tune split, fp32, blended as asked.
+        The weights of the best epoch on the tune split, fp32, blended as asked, and the number of that epoch.
 
     Raises:
         ResumeStateDamaged: If there is a state and it cannot be read.
@@ -251,7 +261,8 @@ def fine_tune(
     if found is None:
         raise TrainingFailed("Training ended without weights. The run's log says why; then start it again.")
     target = run_folder / "candidate.pt"
-    return _write_candidate(found["best"], parent, hyperparameters.blend, arguments, target)
+    weights = _write_candidate(found["best"], parent, hyperparameters.blend, arguments, target)
+    return Learned(weights, found["best_epoch"])
 
 
 def _is_over(found: state.State | None, epochs: int, courier: Courier | DetachedCourier) -> bool:

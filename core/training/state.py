@@ -15,12 +15,13 @@ from core.errors import ResumeStateDamaged, disk_full_named
 State = dict[str, Any]
 
 
-def capture(trainer: Any, best: State) -> State:
+def capture(trainer: Any, best: State, best_epoch: int) -> State:
     """The state of a trainer after an epoch was validated.
 
     Args:
         trainer: Ultralytics' trainer, between two epochs.
         best: Weights of the best epoch so far, fp32, as `state_dict` gives them.
+        best_epoch: Its number, from 1.
 
     Returns:
         Tensors, numbers, strings and containers only, so that it can be read without running any code.
@@ -34,6 +35,7 @@ def capture(trainer: Any, best: State) -> State:
         "optimizer": trainer.optimizer.state_dict(),
         "scaler": trainer.scaler.state_dict(),
         "best": best,
+        "best_epoch": best_epoch,
         "best_fitness": float(trainer.best_fitness),
         "stopper": {
             "best_fitness": float(trainer.stopper.best_fitness),

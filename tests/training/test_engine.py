@@ -24,7 +24,7 @@ def train(bench, tmp_path):
         (tmp_path / folder).mkdir()
         bench.revision_for(asked).save(tmp_path / folder)
         with a_courier(bench.settings, lambda kind, payload: events.append((kind, payload))) as courier:
-            weights = fine_tune(
+            learned = fine_tune(
                 asked,
                 parent=parent,
                 dataset_folder=tmp_path / folder,
@@ -32,7 +32,7 @@ def train(bench, tmp_path):
                 device="cpu",
                 courier=courier,
             )
-        return weights, events
+        return learned.weights, events
 
     return run
 

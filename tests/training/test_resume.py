@@ -35,7 +35,7 @@ def train(bench, tmp_path):
         with a_courier(bench.settings, hear) as courier:
             # Every batch is told, so that a test may end at any.
             courier._last_told_s = _NeverTold()
-            weights = fine_tune(
+            learned = fine_tune(
                 asked,
                 parent=bench.weights,
                 dataset_folder=tmp_path / folder,
@@ -43,7 +43,7 @@ def train(bench, tmp_path):
                 device="cpu",
                 courier=courier,
             )
-        return weights, events
+        return learned.weights, events
 
     return run
 
@@ -103,9 +103,11 @@ def test_the_best_epoch_is_kept_over_an_interruption(train, tmp_path):
 
     _killed(train, "run", 10)
     kept = state.load(tmp_path / "run" / "resume.pt")
-    weights, _ = train("run", time_budget_s=1e-6)
+    weights, rest = train("run", time_budget_s=1e-6)
     last = state.load(tmp_path / "run" / "resume.pt")
     assert last["best_fitness"] >= kept["best_fitness"]
+    better = [payload["epoch"] for kind, payload in rest if kind == "epoch" and payload["is_best"]]
+    assert last["best_epoch"] == (better or [kept["best_epoch"]])[-1]
     assert all(v.equal(last["best"][n]) for n, v in load_model(weights).state_dict().items())
 
 
@@ -149,7 +151,7 @@ def _told_to(bench, tmp_path, wish, at_step):
     with a_courier(bench.settings, hear) as courier:
         courier._last_told_s = _NeverTold()
         courier.enter("training")
-        weights = fine_tune(
+        learned = fine_tune(
             asked,
             parent=bench.weights,
             dataset_folder=tmp_path,
@@ -157,7 +159,7 @@ def _told_to(bench, tmp_path, wish, at_step):
             device="cpu",
             courier=courier,
         )
-    return weights, events
+    return learned.weights, events
 
 
 def test_a_stop_ends_with_the_batch_and_keeps_what_was_learned(bench, tmp_path):

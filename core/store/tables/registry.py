@@ -1,15 +1,15 @@
 """What runs learned from, what came of it, how it was judged, and what was live when."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import ForeignKey, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from core.schemas import SampleRole
 from core.store.tables.base import Base, one_of, utc_now
 
 LEDGER_ACTIONS = ("promote", "rollback")
-REVISION_ROLES = ("feedback", "replay", "holdout")
 
 
 class DatasetRevision(Base):
@@ -25,19 +25,28 @@ class DatasetRevision(Base):
 
 
 class RevisionSample(Base):
-    """A feedback sample in a dataset revision, with the version of its boxes, and what it is there for."""
+    """A feedback sample in a dataset revision, with the version of its boxes, and what it is there for.
+
+    `first_epoch` is the first that sees it, from 1; replay that no epoch draws has no row, and the holdout is
+    seen by none.
+    """
 
     __tablename__ = "revision_sample"
-    __table_args__ = (one_of("role", REVISION_ROLES),)
+    __table_args__ = (one_of("role", get_args(SampleRole)),)
 
     dataset_digest: Mapped[str] = mapped_column(ForeignKey("dataset_revision.digest"), primary_key=True)
     sample_id: Mapped[str] = mapped_column(ForeignKey("sample.id"), primary_key=True, index=True)
     correction_version: Mapped[int]
     role: Mapped[str]
+    first_epoch: Mapped[int | None]
 
 
 class Checkpoint(Base):
-    """Weights with their manifest; the file is `finetune_weight/<id>/weights.pt`."""
+    """Weights with their manifest; the file is `finetune_weight/<id>/weights.pt`.
+
+    `epochs` of the dataset revision's plan went into them: training may end earlier, or its best epoch may
+    not be the last. It is unknown of a baseline, and of checkpoints from before it was kept.
+    """
 
     __tablename__ = "checkpoint"
 
@@ -45,7 +54,8 @@ class Checkpoint(Base):
     sha256: Mapped[str] = mapped_column(index=True)
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoint.id"))
     run_id: Mapped[str | None]
-    dataset_digest: Mapped[str | None]
+    dataset_digest: Mapped[str | None] = mapped_column(index=True)
+    epochs: Mapped[int | None]
     class_names: Mapped[list[Any]]
     manifest: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)

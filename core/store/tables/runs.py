@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, get_args
 
-from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.schemas import RunStatus
@@ -67,13 +67,15 @@ class Run(Base):
 
 
 class IdempotencyKey(Base):
-    """The run that a caller's key stands for, and the digest of the body it came with."""
+    """The run or the batch that a caller's key stands for, and the digest of the body it came with."""
 
     __tablename__ = "idempotency_key"
+    __table_args__ = (CheckConstraint("(run_id IS NULL) <> (batch_id IS NULL)", name="stands_for_one"),)
 
     key: Mapped[str] = mapped_column(primary_key=True)
     body_digest: Mapped[str]
-    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("run.id"))
+    batch_id: Mapped[str | None] = mapped_column(ForeignKey("batch.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

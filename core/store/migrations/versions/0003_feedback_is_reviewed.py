@@ -54,6 +54,7 @@ _NEW_COLUMNS: dict[str, list[sa.Column[Any]]] = {
         sa.Column("note", sa.Text(), nullable=True),
         _integer("image_count", default="0"),
     ],
+    "checkpoint": [_integer("epochs", nullable=True)],
 }
 _NEW_INDEXES = {
     "sample": {
@@ -64,6 +65,7 @@ _NEW_INDEXES = {
         "sample_by_status_and_disagreement": ["status", "disagreement", "id"],
     },
     "run": {"run_by_batch": ["batch_id"]},
+    "checkpoint": {"ix_checkpoint_dataset_digest": ["dataset_digest"]},
 }
 _NEW_TABLES: dict[str, list[Any]] = {
     "sample_class": [
@@ -131,6 +133,7 @@ _NEW_TABLES: dict[str, list[Any]] = {
     "revision_sample": [
         *(_text(name, nullable=False) for name in ("dataset_digest", "sample_id", "role")),
         _integer("correction_version"),
+        _integer("first_epoch", nullable=True),
         sa.CheckConstraint(
             "role IN ('feedback', 'replay', 'holdout')", name=op.f("ck_revision_sample_role_known")
         ),
@@ -152,8 +155,8 @@ _CARRIED_OVER = (
     " image_count = (SELECT count(*) FROM sample WHERE sample.batch_id = run.batch_id)",
     "UPDATE batch SET taken_in_at = created_at, predicted_at = created_at WHERE NOT EXISTS (SELECT 1"
     " FROM sample WHERE sample.batch_id = batch.id AND sample.status = 'pending' AND blob_sha256 IS NULL)",
-    "INSERT INTO revision_sample (dataset_digest, sample_id, correction_version, role)"
-    " SELECT DISTINCT run.dataset_digest, sample.id, 1, 'feedback' FROM run"
+    "INSERT INTO revision_sample (dataset_digest, sample_id, correction_version, role, first_epoch)"
+    " SELECT DISTINCT run.dataset_digest, sample.id, 1, 'feedback', 1 FROM run"
     " JOIN sample ON sample.batch_id = run.batch_id WHERE run.dataset_digest IS NOT NULL"
     " AND sample.status = 'approved' AND NOT sample.is_holdout",
 )
@@ -170,8 +173,19 @@ def upgrade() -> None:
     for table, parts in _NEW_TABLES.items():
         op.create_table(table, *parts)
     _allow_decisions("approved", "rejected", "reopened")
+    _let_keys_stand_for_batches()
     for statement in _CARRIED_OVER:
         op.execute(statement)
+
+
+def _let_keys_stand_for_batches() -> None:
+    with op.batch_alter_table("idempotency_key") as keys:
+        keys.alter_column("run_id", existing_type=sa.String(length=200), nullable=True)
+        keys.add_column(_text("batch_id"))
+        keys.create_foreign_key(op.f("fk_idempotency_key_batch_id"), "batch", ["batch_id"], ["id"])
+        keys.create_check_constraint(
+            op.f("ck_idempotency_key_stands_for_one"), "(run_id IS NULL) <> (batch_id IS NULL)"
+        )
 
 
 def _allow_decisions(*decisions: str) -> None:
@@ -184,6 +198,7 @@ def _allow_decisions(*decisions: str) -> None:
 def downgrade() -> None:
     op.execute("DELETE FROM sample_verdict WHERE decision = 'reopened'")
     _allow_decisions("approved", "rejected")
+    _let_keys_stand_for_runs_alone()
     for table in reversed(_NEW_TABLES):
         op.drop_table(table)
     op.drop_index("uq_sample_intake_number", "sample")
@@ -193,3 +208,12 @@ def downgrade() -> None:
     for table, columns in _NEW_COLUMNS.items():
         for column in columns:
             op.drop_column(table, column.name)
+
+
+def _let_keys_stand_for_runs_alone() -> None:
+    op.execute("DELETE FROM idempotency_key WHERE run_id IS NULL")
+    with op.batch_alter_table("idempotency_key") as keys:
+        keys.drop_constraint(op.f("ck_idempotency_key_stands_for_one"), type_="check")
+        keys.drop_constraint(op.f("fk_idempotency_key_batch_id"), type_="foreignkey")
+        keys.drop_column("batch_id")
+        keys.alter_column("run_id", existing_type=sa.String(length=200), nullable=False)
