@@ -4,6 +4,7 @@
     ├── InvalidRequest            invalid_request             422
     ├── IdempotencyConflict       idempotency_conflict        422
     ├── NoUsableImages            no_usable_images            422
+    ├── NothingApproved           nothing_approved            409
     ├── NotFound                  not_found                   404
     ├── NotRepairable             not_repairable              409
     ├── Unauthorized              unauthorized                401
@@ -98,6 +99,12 @@ class NoUsableImages(TmsError):
     """Not one image of a batch passed intake."""
 
     code, status, title = "no_usable_images", 422, "No image of this batch can be used"
+
+
+class NothingApproved(TmsError):
+    """No approved sample is left that a champion has not learned from."""
+
+    code, status, title = "nothing_approved", 409, "There is nothing approved to learn from"
 
 
 class NotFound(TmsError):

@@ -147,13 +147,14 @@ def adopt(store: Store, say: Callable[[str, float], None]) -> None:
 
 
 def prepare(courier: Courier) -> None:
-    """Take the batch in, and freeze what the run learns from and is judged on.
+    """Take the run's batch in, if it has one, and freeze what the run learns from and is judged on.
 
     Raises:
         BaseSetMissing: If there is no base set.
         BaseSetInvalid: If it cannot be read, or is not the one that an earlier attempt saw.
         ClassMapMismatch: If it does not name the live model's classes.
         NoUsableImages: If no image of the batch passed intake.
+        NothingApproved: If the run learns from all that was approved, and nothing of that is left.
     """
     store, run = courier.store, runs.get_row(courier.store, courier.run_id)
     champion = checkpoints.get(store, run.parent_id) if run.parent_id else publish.champion(store)
@@ -165,7 +166,8 @@ def prepare(courier: Courier) -> None:
     if run.dataset_digest:
         _write_dataset(store, run.id, revision.restore(store, run.dataset_digest, base))
         return
-    _take_in(courier, run.batch_id, base, champion)
+    if run.learns_from == "batch":
+        _take_in(courier, run.batch_id, base, champion)
     frozen = _compose(store, run, base)
     _write_dataset(store, run.id, frozen)
     courier.enter("preparing", dataset_digest=revision.record(store, frozen), parent_id=champion.id)
@@ -185,21 +187,19 @@ def _take_in(courier: Courier, batch_id: str, base: BaseSet, champion: Checkpoin
 
 
 def _compose(store: Store, run: Run, base: BaseSet) -> DatasetRevision:
-    samples = intake.approved_samples(store, run.batch_id)
-    feedback = [sample for sample in samples if not sample.is_holdout]
-    if not feedback:
-        raise _nothing_to_learn_from(store, run.batch_id)
-    return revision.compose(
-        base,
-        feedback_set.labelled(store, feedback),
-        feedback_set.learned_by_champions(store),
-        feedback_set.kept_for_judging(store),
-        hyperparameters_of(run),
-    )
+    with store.database.read() as session:
+        feedback = feedback_set.new_to(session, run)
+        learned, kept = feedback_set.learned(session), feedback_set.kept_for_judging(session)
+        if not feedback:
+            raise _nothing_to_learn_from(store, session, run)
+    new, pool, holdout = (feedback_set.labelled(store, samples) for samples in (feedback, learned, kept))
+    return revision.compose(base, new, pool, holdout, hyperparameters_of(run))
 
 
-def _nothing_to_learn_from(store: Store, batch_id: str) -> NoUsableImages:
-    put_aside = intake.quarantined(store, batch_id)
+def _nothing_to_learn_from(store: Store, session: Session, run: Run) -> TmsError:
+    if run.learns_from == "approved":
+        return feedback_set.nothing_approved(session)
+    put_aside = intake.quarantined(store, run.batch_id)
     reasons = " ".join(f"Image {image.index}: {image.detail} {image.repair}" for image in put_aside[:3])
     return NoUsableImages(
         f"{len(put_aside)} images were put aside and none is left to learn from. {reasons}",
@@ -235,7 +235,7 @@ def learn(courier: Courier) -> None:
     leftovers.bring_state(store, run)
     with _device_for(courier, hyperparameters) as device:
         courier.enter("training")
-        weights = fine_tune(
+        learned = fine_tune(
             hyperparameters,
             parent=checkpoints.verified_weights(store, parent),
             dataset_folder=store.settings.dataset_folder(run.id),
@@ -247,11 +247,12 @@ def learn(courier: Courier) -> None:
         checkpoints.discard(store, left_behind.id)
     candidate = checkpoints.register(
         store,
-        weights,
+        learned.weights,
         class_names=tuple(parent.class_names),
         parent_id=parent.id,
         run_id=run.id,
         dataset_digest=run.dataset_digest,
+        epochs=learned.epochs,
         recipe=hyperparameters.model_dump(),
     )
     courier.enter("training", checkpoint_id=candidate.id)

@@ -6,9 +6,7 @@ moment, is simply called again, and comes to the same result.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -29,20 +27,6 @@ from core.store.tables import Batch, Correction, Sample, utc_now
 
 _ORDER_LOCK = "intake"
 """Held while samples get their numbers, so that processes that take in at once agree on look-alikes."""
-
-
-@dataclass(frozen=True)
-class ApprovedSample:
-    """A sample that may be learned from, with the newest version of its boxes."""
-
-    id: str
-    position: int
-    blob_sha256: str
-    width_px: int
-    height_px: int
-    detections: tuple[StoredDetection, ...]
-    group: str | None
-    is_holdout: bool
 
 
 def record_batch(
@@ -164,34 +148,6 @@ def _note_taken_in(store: Store, batch_id: str, champion_id: str | None) -> None
         if batch.taken_in_at is None and session.scalar(waits.limit(1)) is None:
             batch.taken_in_at, batch.predicted_at = utc_now(), None
             batch.champion_id = batch.champion_id or champion_id
-
-
-def approved_samples(store: Store, batch_id: str) -> list[ApprovedSample]:
-    """The approved samples of a batch, holdout included, in the order they were posted."""
-    newest = sa.select(sa.func.max(Correction.version)).where(Correction.sample_id == Sample.id)
-    query = (
-        sa.select(Sample, Correction.detections)
-        .join(Correction, Correction.sample_id == Sample.id)
-        .where(Sample.batch_id == batch_id, Sample.status == "approved")
-        .where(Correction.version == newest.correlate(Sample).scalar_subquery())
-        .order_by(Sample.position)
-    )
-    with store.database.read() as session:
-        return [_approved(sample, detections) for sample, detections in session.execute(query)]
-
-
-def _approved(sample: Sample, detections: list[StoredDetection]) -> ApprovedSample:
-    # The columns are empty only until a sample is taken in, and approval comes later.
-    return ApprovedSample(
-        id=sample.id,
-        position=sample.position,
-        blob_sha256=cast(str, sample.blob_sha256),
-        width_px=cast(int, sample.width_px),
-        height_px=cast(int, sample.height_px),
-        detections=tuple(detections),
-        group=sample.group,
-        is_holdout=sample.is_holdout,
-    )
 
 
 def quarantined(store: Store, batch_id: str) -> list[QuarantinedImage]:

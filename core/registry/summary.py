@@ -5,6 +5,7 @@ from typing import Any
 from core.dataset.revision import DatasetRevision
 from core.evaluation.gate import Decision
 from core.feedback import intake
+from core.feedback.approved import approved_samples
 from core.registry import checkpoints, publish
 from core.schemas import FineTuneSummary, Hyperparameters
 from core.store import Store
@@ -22,7 +23,8 @@ def of_run(store: Store, run: Run, decision: Decision, *, promoted: bool) -> Fin
     """
     parent_id, candidate_id = run.parent_id or "", run.checkpoint_id or ""
     frozen = DatasetRevision.load(store.settings.dataset_folder(run.id))
-    samples = intake.approved_samples(store, run.batch_id)
+    # A run on all that was approved has no batch of its own to tell of.
+    batch_id = run.batch_id if run.learns_from == "batch" else ""
     live = publish.champion(store)
     return FineTuneSummary(
         run_id=run.id,
@@ -33,7 +35,7 @@ def of_run(store: Store, run: Run, decision: Decision, *, promoted: bool) -> Fin
         dataset_size=len(frozen.feedback) + frozen.replay_per_epoch,
         feedback_samples=len(frozen.feedback),
         replay_samples=frozen.replay_per_epoch,
-        holdout_samples=sum(sample.is_holdout for sample in samples),
+        holdout_samples=sum(sample.is_holdout for sample in approved_samples(store, batch_id)),
         hyperparameters=hyperparameters_of(run),
         verdict=decision.verdict,
         verdict_reason=_reason(decision, promoted),
@@ -41,7 +43,7 @@ def of_run(store: Store, run: Run, decision: Decision, *, promoted: bool) -> Fin
         checkpoint_id=candidate_id,
         champion_id=live.id if live else parent_id,
         dataset_digest=frozen.digest,
-        quarantined=intake.quarantined(store, run.batch_id),
+        quarantined=intake.quarantined(store, batch_id),
     )
 
 

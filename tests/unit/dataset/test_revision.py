@@ -1,14 +1,17 @@
 from pathlib import Path
 
+import sqlalchemy as sa
 import yaml
 
 from core.dataset.base_set import BaseSet
-from core.dataset.images import ImageSet
+from core.dataset.images import ImageSet, SampleVersion
 from core.dataset.revision import DatasetRevision, compose, record
 from core.dataset.yolo import write_yolo
 from core.schemas import Hyperparameters
 from core.store.tables import DatasetRevision as Row
+from core.store.tables import RevisionSample
 from tests.factories import thermal_file
+from tests.history import add_batch
 from tests.unit.dataset.factories import labelled
 
 BASE = BaseSet(
@@ -70,6 +73,66 @@ def test_its_manifest_is_kept_once(store):
     assert record(store, _compose()) == digest
     with store.database.read() as session:
         assert session.get_one(Row, digest).manifest == _compose().manifest()
+
+
+def _sample(name, sample_id, version=1):
+    return labelled(name, 0).model_copy(
+        update={"sample": SampleVersion(sample_id=sample_id, version=version)}
+    )
+
+
+def test_whose_boxes_they_are_is_not_part_of_the_digest():
+    posted_twice = [[_sample("new", "sample-1")], [_sample("new", "sample-2", 3)], [labelled("new", 0)]]
+    assert len({_compose(feedback).digest for feedback in posted_twice}) == 1
+    assert (
+        _compose(holdout=[_sample("kept", "sample-3")]).digest
+        == _compose(holdout=[labelled("kept", 0)]).digest
+    )
+
+
+def test_each_sample_is_recorded_with_its_role_its_version_and_the_first_epoch_that_sees_it(any_store):
+    first, second, old, unused, kept = add_batch(any_store, "a", "b", "c", "d", "e")
+    pool = [_sample(f"old {number}", sample_id) for number, sample_id in enumerate((old, unused))]
+    revision = compose(
+        BASE,
+        [_sample("new 1", first), _sample("new 2", second, 2)],
+        pool,
+        [_sample("kept", kept)],
+        # Eight images are in the pool, and five of them are drawn.
+        Hyperparameters(train_replay=1, epochs=5, seed=_seed_that_draws_the_first_of(pool)),
+    )
+    digest = record(any_store, revision)
+    drawn = [revision.replay_pool[position].sha256 for (position,) in revision.replay_plan]
+    assert _recorded(any_store, digest) == {
+        first: ("feedback", 1, 1),
+        second: ("feedback", 2, 1),
+        old: ("replay", 1, drawn.index(pool[0].sha256) + 1),
+        kept: ("holdout", 1, None),
+    }
+
+
+def _seed_that_draws_the_first_of(pool):
+    """A seed under which one of two images of the pool is drawn, and not at once."""
+    for seed in range(100):
+        plan = compose(BASE, [], pool, [], Hyperparameters(train_replay=1, epochs=5, seed=seed))
+        drawn = [plan.replay_pool[position].sha256 for (position,) in plan.replay_plan]
+        if pool[0].sha256 in drawn[1:] and pool[1].sha256 not in drawn:
+            return seed
+    raise AssertionError("no such seed")
+
+
+def test_the_same_boxes_from_another_sample_or_in_a_newer_version_are_recorded_too(any_store):
+    first, second = add_batch(any_store, "a", "b")
+    digest = record(any_store, _compose([_sample("new", first)]))
+    for feedback in (_sample("new", second), _sample("new", first, 3)):
+        assert record(any_store, _compose([feedback])) == digest
+    assert _recorded(any_store, digest) == {first: ("feedback", 3, 1), second: ("feedback", 1, 1)}
+
+
+def _recorded(store, digest):
+    with store.database.read() as session:
+        rows = session.scalars(sa.select(RevisionSample).filter_by(dataset_digest=digest))
+        return {row.sample_id: (row.role, row.correction_version, row.first_epoch) for row in rows}
 
 
 def test_plain_yolo_files_are_written_by_us(tmp_path):

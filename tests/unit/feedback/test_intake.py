@@ -19,7 +19,8 @@ from werkzeug import Request, Response
 
 from core.config import CHECKOUT, Settings
 from core.errors import DiskFull, NotFound
-from core.feedback.intake import ApprovedSample, approved_samples, quarantined, record_batch, take_in
+from core.feedback.approved import ApprovedSample, approved_samples
+from core.feedback.intake import quarantined, record_batch, take_in
 from core.feedback.reasons import REASONS
 from core.schemas import FineTuneRequest
 from core.store import Store
@@ -116,10 +117,12 @@ def test_a_batch_becomes_samples(any_store: Store, serve: Serve) -> None:
     sample, _ = rows(any_store, batch_id)
     assert first == ApprovedSample(
         id=sample.id,
+        batch_id=batch_id,
         position=0,
         blob_sha256=sample.blob_sha256 or "",
         width_px=64,
         height_px=48,
+        version=1,
         detections=(
             {"xyxy": [10, 10, 30, 30], "class_id": 0},
             {"xyxy": [0, 5, 20, 48], "class_id": 1},
