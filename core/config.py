@@ -96,6 +96,21 @@ class Settings(BaseSettings):
         le=1,
         description="mAP50-95 a candidate may lose on the base test set and still be published.",
     )
+    retrain_samples: int = Field(
+        0, ge=0, description="So many approved samples start a run by themselves; 0 is never."
+    )
+    retrain_days: float = Field(
+        0.0,
+        ge=0,
+        le=3_650,
+        description="So many days of an approved sample's waiting start a run; 0 is never.",
+    )
+    retrain_cooldown_hours: float = Field(
+        24.0,
+        ge=0,
+        le=87_600,
+        description="Hours between a run on all that was approved and one that starts by itself.",
+    )
     warm_runner: bool = Field(
         True, description="The worker keeps a spare runner ready, so that a run starts at once."
     )

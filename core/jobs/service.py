@@ -1,4 +1,4 @@
-"""What both doors ask of the jobs: hand in a run, end or retry it, keep a worker alive."""
+"""What both doors ask of the jobs: hand in feedback or a run, end or retry a run, keep a worker alive."""
 
 import os
 import platform
@@ -9,22 +9,21 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from core import trainer
 from core.config import CHECKOUT, Settings
-from core.errors import IdempotencyConflict
-from core.jobs import bell
+from core.feedback import intake
+from core.jobs import bell, retrain
+from core.jobs.idempotency import once
+from core.jobs.retrain import Thresholds
 from core.registry import leftovers, publish
-from core.schemas import FineTuneRequest, RunView
+from core.schemas import FeedbackRequest, FineTuneRequest, RetrainRequest, RunView
 from core.store import Store, runs
 from core.store.claims import Watch
-from core.store.ids import canonical_digest
 from core.store.run_views import get_run
 from core.store.runs import Wish
 from core.store.states import WORKING
-from core.store.tables import IdempotencyKey, Run, Worker, utc_now
+from core.store.tables import Run, Worker, utc_now
 
 FRESH_HEARTBEAT = timedelta(seconds=60)
 OWNED_BY_WORKER = "worker:"
@@ -57,46 +56,74 @@ def submit(
     Raises:
         IdempotencyConflict: If the key came with another body before.
     """
-    body_digest = canonical_digest(request.model_dump(mode="json"))
-    try:
-        with store.database.write() as session:
-            known = _known_run(session, idempotency_key, body_digest)
-            submission = known or _new_run(store, session, request, source, actor)
-            if idempotency_key is not None and known is None:
-                key = IdempotencyKey(key=idempotency_key, body_digest=body_digest, run_id=submission.run_id)
-                session.add(key)
-    except IntegrityError:
-        # Another process wrote the same key between our look and our commit.
-        with store.database.read() as session:
-            known = _known_run(session, idempotency_key, body_digest)
-        if known is None:
-            raise
-        submission = known
+    run = once(
+        store,
+        idempotency_key,
+        request,
+        lambda session: trainer.accept(session, request, source=source, actor=actor),
+    )
     see_to(store)
-    return submission
+    return Submission(run.id, run.is_new)
+
+
+def submit_retrain(
+    store: Store, request: RetrainRequest, *, source: str, actor: str, idempotency_key: str | None = None
+) -> Submission:
+    """Queue a run on all that was approved and that no champion has learned from, and see to a worker.
+
+    Args:
+        store: Where that goes.
+        request: How to learn.
+        source: The door: `api` or `dashboard`.
+        actor: Who asks for it.
+        idempotency_key: As for `submit`.
+
+    Raises:
+        NothingApproved: If nothing waits to be learned from.
+        IdempotencyConflict: If the key came with another request before.
+    """
+    run = once(
+        store,
+        idempotency_key,
+        request,
+        lambda session: retrain.queue(session, request, source=source, actor=actor),
+    )
+    see_to(store)
+    return Submission(run.id, run.is_new)
+
+
+def collect(
+    store: Store, request: FeedbackRequest, *, source: str, actor: str, idempotency_key: str | None = None
+) -> str:
+    """Write batch and samples, which nothing is learned from until somebody has approved them.
+
+    Args:
+        store: Where they go; a worker fetches and checks the images.
+        request: What was posted.
+        source: The door: `api` or `dashboard`.
+        actor: Who posted it.
+        idempotency_key: The caller's name for this request; handed in again, it names the same batch.
+
+    Returns:
+        The id of the batch.
+
+    Raises:
+        IdempotencyConflict: If the key came with another request before.
+    """
+    batch = once(
+        store,
+        idempotency_key,
+        request,
+        lambda session: intake.record_batch(session, request, source=source, actor=actor, is_trusted=False),
+    )
+    see_to(store)
+    return batch.id
 
 
 def see_to(store: Store) -> None:
     """Have what was handed in just now taken up."""
     bell.ring(store.settings)
     ensure_worker(store)
-
-
-def _known_run(session: Session, key: str | None, body_digest: str) -> Submission | None:
-    row = session.get(IdempotencyKey, key) if key is not None else None
-    if row is None:
-        return None
-    if row.body_digest != body_digest:
-        raise IdempotencyConflict(
-            f"The key {key!r} stands for run {row.run_id}, which had another body. "
-            "Use a new key for a new request, or send the same body again."
-        )
-    return Submission(row.run_id, is_new=False)
-
-
-def _new_run(store: Store, session: Session, request: FineTuneRequest, source: str, actor: str) -> Submission:
-    run = trainer.accept(session, request, source=source, actor=actor)
-    return Submission(run.id, is_new=True)
 
 
 def ask_to_end(store: Store, run_id: str, wish: Wish, actor: str) -> RunView:
@@ -184,10 +211,12 @@ class Keeper:
         """Take the store to look after."""
         self._store = store
         self._watch = Watch(store)
+        self._thresholds = Thresholds(store)
 
     def look(self) -> None:
         """Look once; call it every few seconds."""
         put_back_orphans(self._store, self._watch)
+        self._thresholds.look()
         # Before the files, which may be damaged: runs that wait are not to wait for that.
         ensure_worker(self._store)
         publish.follow(self._store)

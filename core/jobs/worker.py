@@ -18,6 +18,7 @@ from core.errors import ClaimLost, RunCancelled, TmsError
 from core.jobs import crew
 from core.jobs.bell import Listener
 from core.jobs.crew import Crew
+from core.jobs.retrain import Thresholds
 from core.jobs.service import (
     OWNED_BY_WORKER,
     discard_if_cancelled,
@@ -159,7 +160,7 @@ def _conclude(store: Store, claim: Claim, exit_status: int) -> None:
 
 
 class Pulse:
-    """Signs of life of a worker and its run, and a look at those of the others, in a thread of its own."""
+    """Signs of life of a worker and its run, and a look at the others and at thresholds, in a thread."""
 
     def __init__(self, store: Store, place: str) -> None:
         """Take the store, and what the worker's id begins with."""
@@ -170,6 +171,7 @@ class Pulse:
         self.owner_id = f"{place}{self._worker.id}"
         self.claim: Claim | None = None
         self._watch = claims.Watch(store)
+        self._thresholds = Thresholds(store)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
 
@@ -190,6 +192,7 @@ class Pulse:
             try:
                 self._beat()
                 put_back_orphans(self._store, self._watch)
+                self._thresholds.look()
                 publish.follow(self._store)
             except AWAY as error:
                 log.warning("the database does not answer: %s", type(error).__name__)
