@@ -1,7 +1,9 @@
-"""Command line: `python -m core prepare | finetune PAYLOAD | keys …`."""
+"""Command line: `python -m core prepare | finetune PAYLOAD | provenance OF | keys …`."""
 
 import argparse
 import sys
+from collections.abc import Iterator
+from itertools import chain, count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from core import FineTuneRequest, FineTuneSummary, run_finetune, trainer
-from core.errors import InvalidRequest, TmsError
+from core.errors import InvalidRequest, NotFound, TmsError
+from core.registry import provenance
+from core.registry.provenance import LearnedSample
 from core.store import Store, keys
+from core.store.blobs import file_sha256
 
+_PAGE = 1_000
 _console = Console(stderr=True)
 
 
@@ -43,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     finetune = commands.add_parser("finetune", help="fine-tune here and now, without a server")
     finetune.add_argument("payload", type=Path, help="JSON file, the body of POST /api/finetune")
     finetune.set_defaults(command=_finetune)
+    origin = commands.add_parser("provenance", help="what a checkpoint learned, or which have seen an image")
+    origin.add_argument("of", metavar="CHECKPOINT|IMAGE_FILE", help="id of a checkpoint, or an image file")
+    origin.set_defaults(command=_provenance)
     _add_keys(commands.add_parser("keys", help="API keys").add_subparsers(required=True, metavar="ACTION"))
     return parser
 
@@ -85,6 +94,42 @@ def _outcome(summary: FineTuneSummary) -> Table:
     for name, value in summary.metrics.items():
         table.add_row(name, f"{summary.champion_metrics[name]:.4f}", f"{value:.4f}")
     return table
+
+
+def _provenance(asked: argparse.Namespace) -> None:
+    path = Path(asked.of)
+    with Store.open() as store:
+        lines = list(_seen(store, path) if path.is_file() else _learned(store, asked.of))
+    for line in lines:
+        print(*line, sep="\t")
+    if not lines:
+        _console.print("There is none.")
+
+
+def _seen(store: Store, image: Path) -> Iterator[tuple[str, ...]]:
+    for one in provenance.saw_image(store, file_sha256(image)):
+        live = "was live" if one.was_live else "never live"
+        yield one.checkpoint_id, one.role, _through(one.seen_by, one.is_direct), live
+
+
+def _learned(store: Store, checkpoint_id: str) -> Iterator[tuple[str, ...]]:
+    if not checkpoint_id.startswith("ckpt-"):
+        raise NotFound(f"{checkpoint_id} is neither a file nor the id of a checkpoint.")
+    for one in _all_learned(store, checkpoint_id):
+        boxes = f"boxes: {len(one.detections)}, version {one.correction_version} by {one.author}"
+        yield one.sample_id, one.batch_id, one.role, boxes, _through(one.learned_by, one.is_direct)
+
+
+def _all_learned(store: Store, checkpoint_id: str) -> Iterator[LearnedSample]:
+    pages = (
+        provenance.learned_from(store, checkpoint_id, limit=_PAGE, offset=offset)
+        for offset in count(0, _PAGE)
+    )
+    return chain.from_iterable(takewhile(bool, pages))
+
+
+def _through(checkpoint_id: str, is_direct: bool) -> str:
+    return "directly" if is_direct else f"through {checkpoint_id}"
 
 
 def _create_key(asked: argparse.Namespace) -> None:

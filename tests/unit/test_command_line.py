@@ -6,6 +6,7 @@ import pytest
 
 from core import __main__ as command_line
 from core.store import Store, keys
+from tests.history import add_batch, correct, fine_tuned
 
 
 @pytest.fixture
@@ -51,3 +52,36 @@ def test_a_missing_baseline_is_told_with_what_to_do(run):
     assert status == 1
     assert "baseline_missing" in error
     assert "TMS_PRETRAINED_WEIGHTS" in error
+
+
+def test_provenance_of_a_checkpoint_and_of_an_image(run, settings, tmp_path):
+    with Store.open(settings) as store:
+        first, second = add_batch(store, "a", "b")
+        older = fine_tuned(store)
+        correct(store, second, class_id=1)
+        newer = fine_tuned(store, parent=older)
+    _, output, _ = run("provenance", newer.id)
+    learned = [line.split("\t") for line in output.splitlines()]
+    assert [(line[0], *line[2:]) for line in learned] == [
+        (second, "feedback", "boxes: 1, version 2 by ben", "directly"),
+        (first, "feedback", "boxes: 1, version 1 by feed", f"through {older.id}"),
+        (second, "feedback", "boxes: 1, version 1 by feed", f"through {older.id}"),
+    ]
+    image = tmp_path / "a.png"
+    image.write_bytes(b"a")
+    _, output, _ = run("provenance", image)
+    assert [line.split("\t") for line in output.splitlines()] == [
+        [newer.id, "feedback", f"through {older.id}", "was live"],
+        [older.id, "feedback", "directly", "was live"],
+    ]
+
+
+def test_provenance_of_what_nobody_has_seen_or_made(run, tmp_path):
+    image = tmp_path / "new.png"
+    image.write_bytes(b"new")
+    assert run("provenance", image)[:2] == (0, "")
+    for unknown in ("ckpt-none", "no-such-file.png"):
+        status, output, error = run("provenance", unknown)
+        assert (status, output) == (1, "")
+        assert "not_found" in error
+        assert unknown in error
