@@ -20,7 +20,18 @@ from api.log import log, log_file
 from api.metrics import expose_metrics
 from api.openapi import describe
 from api.problems import handle_problems
-from api.routes import finetune, health, quarantine, run_events, run_orders, runs
+from api.routes import (
+    checkpoints,
+    feedback,
+    finetune,
+    health,
+    provenance,
+    quarantine,
+    retrain,
+    run_events,
+    run_orders,
+    runs,
+)
 from api.security import DEMO_IMAGES, Guard, check_binding
 from core import __version__
 from core.config import Settings, get_settings
@@ -28,6 +39,11 @@ from core.errors import InsecureBinding
 from core.jobs.service import Keeper
 from core.store import Store
 
+# In the order of the API's description.
+_WITH_ROUTES = (
+    finetune, feedback, quarantine, retrain, runs, run_events, run_orders, checkpoints, provenance,
+    health,
+)  # fmt: skip
 _KEEPER_LOOKS_EVERY_S = 5.0
 _LAST_ANSWERS_S = 10
 
@@ -50,7 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.stopping = threading.Event()
     handle_problems(app)
-    for module in (finetune, runs, run_events, run_orders, quarantine, health):
+    for module in _WITH_ROUTES:
         app.include_router(module.router)
     expose_metrics(app)
     if settings.is_demo:

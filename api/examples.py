@@ -6,6 +6,9 @@ from typing import Any
 _IMAGE_URL = "http://127.0.0.1:8002/demo/feedback/T901_normal_001.jpg"
 _RUN_ID = "run-01981c5d2f7a7c3e9d4b6a8f10e2c3d4"
 _CHECKPOINT_ID = "ckpt-01981c5f0b3e7d1a8c5f2e9b47a6d0c1"
+_PARENT_ID = "ckpt-01981c4b7d2f7e60b1a9c3d5e8f70412"
+_BATCH_ID = "batch-01981c5d2f787b0a96e4d1c2b3a40f5e"
+_SAMPLE_ID = "sample-01981c5d2f797c1ba7f5e2d3c4b5106f"
 _DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _BOX = {"x_min": 212.0, "y_min": 148.5, "x_max": 268.0, "y_max": 231.0}
 _HYPERPARAMETERS: dict[str, Any] = {
@@ -39,6 +42,18 @@ FINE_TUNE_REQUESTS: dict[str, Any] = {
     "dry run": {"summary": "What would be learned from", "value": {**REQUEST, "dry_run": True}},
 }
 
+FEEDBACK_REQUESTS: dict[str, Any] = {
+    "corrections": {
+        "summary": "An image with the box it should have had",
+        "value": {"images": REQUEST["images"], "note": "night shift"},
+    },
+}
+
+RETRAIN_REQUESTS: dict[str, Any] = {
+    "retrain": {"summary": "A run", "value": {"train_replay": 200, "note": "all of January"}},
+    "dry run": {"summary": "What would be learned from", "value": {"train_replay": 200, "dry_run": True}},
+}
+
 SUMMARY: dict[str, Any] = {
     "run_id": _RUN_ID,
     "weights_path": "finetune_weight/best_finetune.pt",
@@ -64,6 +79,8 @@ PREVIEW: dict[str, Any] = {
     "feedback_samples": 12,
     "replay_samples": 24,
     "dataset_size": 36,
+    "replay_pool_feedback": 31,
+    "holdout_samples": 9,
     "boxes_per_class": {"hotspot": 14},
     "base_images": 120,
     "base_boxes_per_class": {"hotspot": 163},
@@ -83,6 +100,8 @@ QUEUED_RUN: dict[str, Any] = {
     "source": "api",
     "actor": "local",
     "note": None,
+    "learns_from": "batch",
+    "batch_id": _BATCH_ID,
     "created_at": "2026-01-12T09:30:00+00:00",
     "started_at": None,
     "finished_at": None,
@@ -95,6 +114,8 @@ QUEUED_RUN: dict[str, Any] = {
     "summary": None,
     "error": None,
 }
+
+QUEUED_RETRAIN: dict[str, Any] = {**QUEUED_RUN, "learns_from": "approved", "note": "all of January"}
 
 STOPPING_RUN: dict[str, Any] = {
     **QUEUED_RUN,
@@ -129,3 +150,69 @@ LOG = """\
 2026-01-12 09:30:04,118 INFO Fetching and checking images 12/12
 2026-01-12 09:30:21,640 INFO batch epoch=1 epochs=2 step=3 steps=18
 """
+
+BATCH: dict[str, Any] = {
+    "id": _BATCH_ID,
+    "source": "api",
+    "actor": "night-feed",
+    "note": "night shift",
+    "is_trusted": False,
+    "created_at": "2026-01-12T09:30:00+00:00",
+    "taken_in_at": "2026-01-12T09:30:06+00:00",
+    "samples": 12,
+    "waiting": 0,
+    "statuses": {"pending": 2, "approved": 8, "rejected": 1, "quarantined": 1},
+    "reasons": {"fetch_not_found": 1},
+}
+
+BATCH_DETAIL: dict[str, Any] = {**BATCH, "quarantined": [QUARANTINED]}
+
+NEW_BATCH: dict[str, Any] = {
+    **BATCH,
+    "taken_in_at": None,
+    "waiting": 12,
+    "statuses": {"pending": 12, "approved": 0, "rejected": 0, "quarantined": 0},
+    "reasons": {},
+    "quarantined": [],
+}
+
+CHECKPOINT: dict[str, Any] = {
+    "id": _CHECKPOINT_ID,
+    "sha256": "b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c",
+    "created_at": "2026-01-12T09:31:10+00:00",
+    "parent_id": _PARENT_ID,
+    "run_id": _RUN_ID,
+    "dataset_digest": _DIGEST,
+    "epochs": 2,
+    "recipe": _HYPERPARAMETERS,
+    "class_names": ["hotspot"],
+    "is_live": True,
+    "was_live": True,
+}
+
+LEARNED_SAMPLE: dict[str, Any] = {
+    "sample_id": _SAMPLE_ID,
+    "batch_id": _BATCH_ID,
+    "client_sample_id": None,
+    "image_url": _IMAGE_URL,
+    "sha256": "7d865e959b2466918c9863afca942d0fb89d7c9ac0c99bafc3749504ded97730",
+    "role": "feedback",
+    "correction_version": 2,
+    "detections": [{"xyxy": [212.0, 148.5, 268.0, 231.0], "class_id": 0}],
+    "author": "anna",
+    "learned_by": _CHECKPOINT_ID,
+    "is_direct": True,
+}
+
+SIGHTINGS: list[dict[str, Any]] = [
+    {
+        "checkpoint_id": _CHECKPOINT_ID,
+        "created_at": "2026-01-12T09:31:10+00:00",
+        "was_live": True,
+        "role": "feedback",
+        "seen_by": _CHECKPOINT_ID,
+        "is_direct": True,
+        "sample_id": _SAMPLE_ID,
+        "correction_version": 2,
+    }
+]

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from api import examples
-from api.context import StoreDep
+from api.context import IdempotencyKey, StoreDep
 from api.preference import Preference, parse_prefer
 from api.problems import declared
 from api.security import ActorDep, scoped
@@ -52,9 +52,6 @@ _PREFER_HELP = (
     "RFC 7240: `respond-async` answers 202 at once, `wait=N` answers 202 when the run has not ended after N "
     "seconds. Without it the call waits for the end of the run."
 )
-_KEY_HELP = (
-    "Any text of the caller; the same key with the same body stands for the same run, however often sent."
-)
 _ACCEPTED: dict[str, Any] = {
     "model": RunView,
     "description": "The run goes on; ask for it at `Location`.",
@@ -92,9 +89,7 @@ async def finetune(
     actor: ActorDep,
     body: Annotated[FineTuneRequest, Body(openapi_examples=examples.FINE_TUNE_REQUESTS)],
     prefer: Annotated[list[str] | None, Header(description=_PREFER_HELP)] = None,
-    idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=200, description=_KEY_HELP)
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> FineTuneSummary | DatasetPreview | Response:
     """Start a run with these images and answer with its outcome.
 

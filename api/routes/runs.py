@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Query, Response
 
 from api import examples
-from api.context import ID_PATTERN, RunId, StoreDep
+from api.context import RunId, StoreDep
+from api.paging import NEXT_PAGE, Before, Limit, promise_next
 from api.problems import declared
 from api.security import scoped
 from core.errors import InvalidRequest, NotFound
@@ -21,7 +22,7 @@ router = scoped("feed")
     tags=["runs"],
     responses={
         200: {
-            "headers": {"Link": {"schema": {"type": "string"}, "description": "`rel=next`: the next page."}},
+            "headers": NEXT_PAGE,
             "content": {"application/json": {"example": [examples.QUEUED_RUN]}},
         },
         **declared(InvalidRequest),
@@ -30,18 +31,15 @@ router = scoped("feed")
 def list_all(
     response: Response,
     store: StoreDep,
-    limit: Annotated[int, Query(ge=1, le=200, description="Runs per page.")] = 50,
-    before: Annotated[
-        str | None, Query(pattern=ID_PATTERN, description="Only runs older than the one with this id.")
-    ] = None,
+    limit: Limit = 50,
+    before: Before = None,
     status: Annotated[RunStatus | None, Query(description="Only runs in this state.")] = None,
 ) -> list[RunView]:
     """All runs, whoever started them."""
     found = list_runs(store, limit=limit + 1, before=before, status=status)
     if len(found) > limit:
-        only = f"&status={status}" if status else ""
-        next_page = f"/api/runs?limit={limit}&before={found[limit - 1].id}{only}"
-        response.headers["Link"] = f'<{next_page}>; rel="next"'
+        query = {"limit": limit, "before": found[limit - 1].id, "status": status}
+        promise_next(response, "/api/runs", query)
     return found[:limit]
 
 

@@ -14,7 +14,18 @@ from pydantic import TypeAdapter
 from api import examples
 from api.event_stream import RunEventView
 from core import __version__, config
-from core.schemas import DatasetPreview, FineTuneRequest, FineTuneSummary, QuarantinedImage, RunView
+from core.feedback.batches import BatchDetail, BatchView
+from core.registry.checkpoint_views import CheckpointView
+from core.registry.provenance import LearnedSample, Sighting
+from core.schemas import (
+    DatasetPreview,
+    FeedbackRequest,
+    FineTuneRequest,
+    FineTuneSummary,
+    QuarantinedImage,
+    RetrainRequest,
+    RunView,
+)
 
 CHECKOUT = Path(__file__).parents[2]
 DOCUMENT = CHECKOUT / "docs" / "openapi.json"
@@ -46,14 +57,23 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (RunView, examples.QUEUED_RUN),
         (RunView, examples.STOPPING_RUN),
         (RunView, examples.RETRY),
+        (RunView, examples.QUEUED_RETRAIN),
         (RunEventView, examples.BATCH_EVENT),
+        *((FeedbackRequest, one["value"]) for one in examples.FEEDBACK_REQUESTS.values()),
+        *((RetrainRequest, one["value"]) for one in examples.RETRAIN_REQUESTS.values()),
+        (BatchView, examples.BATCH),
+        (BatchDetail, examples.BATCH_DETAIL),
+        (BatchDetail, examples.NEW_BATCH),
+        (CheckpointView, examples.CHECKPOINT),
+        (LearnedSample, examples.LEARNED_SAMPLE),
+        (list[Sighting], examples.SIGHTINGS),
     ],
 )
 def test_each_example_is_what_its_model_says(kind, example):
     adapter = TypeAdapter(kind)
     asked = adapter.dump_python(adapter.validate_python(example), mode="json", exclude_unset=True)
     assert asked == example
-    if kind is not FineTuneRequest:
+    if kind not in (FineTuneRequest, FeedbackRequest, RetrainRequest):
         assert adapter.dump_python(adapter.validate_python(example), mode="json") == example
 
 
