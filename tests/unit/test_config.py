@@ -35,6 +35,9 @@ SET: dict[str, tuple[str, Any]] = {
     "counts_offset_c": ("-100", -100.0),
     "holdout_share": ("0.2", 0.2),
     "regression_margin": ("0.02", 0.02),
+    "retrain_samples": ("50", 50),
+    "retrain_days": ("7", 7.0),
+    "retrain_cooldown_hours": ("0.5", 0.5),
     "warm_runner": ("0", False),
     "worker_autostart": ("0", False),
 }
