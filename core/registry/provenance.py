@@ -5,6 +5,7 @@ ancestor. Samples are found by rows. Base images have none: their sha256 is sear
 the dataset revisions, which takes time in proportion to all of them (docs/feedback.md has figures).
 """
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,12 +68,13 @@ def learned_from(
     """
     get_checkpoint(store, checkpoint_id)
     line = _ancestry(checkpoint_id)
+    is_version = Correction.version == RevisionSample.correction_version
     query = (
         sa.select(RevisionSample, Sample, Correction, line.c.id)
         .join_from(line, Checkpoint, Checkpoint.id == line.c.id)
         .join(RevisionSample, RevisionSample.dataset_digest == Checkpoint.dataset_digest)
         .join(Sample, Sample.id == RevisionSample.sample_id)
-        .join(Correction, _is_version_of(Sample.id))
+        .join(Correction, sa.and_(Correction.sample_id == Sample.id, is_version))
         .where(WENT_IN)
         .order_by(line.c.generation, Sample.id)
     )
@@ -123,10 +125,6 @@ def _ancestry(checkpoint_id: str) -> sa.CTE:
     line = first.cte("line", recursive=True)
     older = sa.select(*columns, line.c.generation + 1).join(line, Checkpoint.id == line.c.parent_id)
     return line.union_all(older)
-
-
-def _is_version_of(sample_id: Any) -> sa.ColumnElement[bool]:
-    return sa.and_(Correction.sample_id == sample_id, Correction.version == RevisionSample.correction_version)
 
 
 def _learned(
@@ -181,15 +179,15 @@ def _drawn_from_base_set(session: Session, sha256: str) -> dict[str, _Seen]:
 
 
 def _sightings(session: Session, seen: dict[str, _Seen]) -> list[Sighting]:
-    query = sa.select(Checkpoint, WAS_LIVE).order_by(Checkpoint.id.desc())
-    rows = {checkpoint.id: (checkpoint, was_live) for checkpoint, was_live in session.execute(query)}
-    parents = {id_: checkpoint.parent_id for id_, (checkpoint, _) in rows.items()}
+    columns = Checkpoint.id, Checkpoint.parent_id, Checkpoint.created_at, WAS_LIVE.label("was_live")
+    made = session.execute(sa.select(*columns).order_by(Checkpoint.id.desc())).all()
+    parents = {one.id: one.parent_id for one in made}
     # What an ancestor was judged on is not in its weights.
     learned = {id_ for id_, how in seen.items() if how.role != "holdout"}
     return [
-        _sighting(checkpoint, was_live, seen_by, seen[seen_by])
-        for id_, (checkpoint, was_live) in rows.items()
-        for seen_by in sorted(({id_} & seen.keys()) | _nearest(id_, parents, learned), reverse=True)
+        _sighting(one, seen_by, seen[seen_by])
+        for one in made
+        for seen_by in sorted(({one.id} & seen.keys()) | _nearest(one.id, parents, learned), reverse=True)
     ]
 
 
@@ -201,12 +199,12 @@ def _nearest(checkpoint_id: str, parents: dict[str, str | None], which: set[str]
     return {nearest} if nearest else set()
 
 
-def _sighting(checkpoint: Checkpoint, was_live: bool, seen_by: str, seen: _Seen) -> Sighting:
+def _sighting(made: sa.Row[str, str | None, datetime, bool], seen_by: str, seen: _Seen) -> Sighting:
     return Sighting(
-        checkpoint_id=checkpoint.id,
-        created_at=checkpoint.created_at.isoformat(),
-        was_live=was_live,
+        checkpoint_id=made.id,
+        created_at=made.created_at.isoformat(),
+        was_live=made.was_live,
         seen_by=seen_by,
-        is_direct=seen_by == checkpoint.id,
+        is_direct=seen_by == made.id,
         **seen.model_dump(),
     )

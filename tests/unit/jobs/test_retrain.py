@@ -9,11 +9,13 @@ from core.errors import IdempotencyConflict, NothingApproved
 from core.jobs import bell, service
 from core.jobs.preview import preview_retrain
 from core.jobs.retrain import Thresholds, start_if_due
+from core.jobs.worker import Pulse
 from core.schemas import RetrainRequest
 from core.store import Store, claims, run_views
-from core.store.tables import utc_now
+from core.store.tables import Run, utc_now
 from tests.factories import CLASS_NAMES, make_settings, write_base_set
 from tests.history import add_batch, age, correct, decide, end_run, fine_tuned
+from tests.processes import wait_until
 
 ASKED = RetrainRequest(epochs=3, train_replay=2, promotion="manual", note="all of January")
 
@@ -39,7 +41,7 @@ def test_a_run_on_all_that_was_approved_is_queued(any_store: Store):
     assert (run.status, run.learns_from, run.source, run.actor) == ("queued", "approved", "api", "anna")
     assert run.note == "all of January"
     with any_store.database.read() as session:
-        row = session.get_one(run_views.Run, run.id)
+        row = session.get_one(Run, run.id)
     assert (row.image_count, row.batch_id) == (3, run.batch_id)
     assert (row.request["epochs"], row.request["promotion"]) == (3, "manual")
 
@@ -139,7 +141,7 @@ def test_none_starts_while_one_goes_on_however_long_that_takes(any_store: Store)
     run_id = submit(store).run_id
     claims.take_next(store, "worker:x:y")
     with store.database.write() as session:
-        session.get_one(run_views.Run, run_id).created_at = utc_now() - timedelta(days=9)
+        session.get_one(Run, run_id).created_at = utc_now() - timedelta(days=9)
     assert start_if_due(store) is None
 
 
@@ -163,7 +165,7 @@ def test_a_candidate_that_was_not_published_is_not_made_again_by_itself(any_stor
     run_id = start_if_due(store)
     with store.database.read() as session:
         # The new sample has started it, and it learns from both.
-        assert session.get_one(run_views.Run, run_id).image_count == 2
+        assert session.get_one(Run, run_id).image_count == 2
 
 
 def test_many_who_look_at_once_start_one_run(any_store: Store):
@@ -214,4 +216,13 @@ def test_a_door_looks_too(settings):
     with Store.open(make_settings(settings.home, retrain_samples=1)) as store:
         add_batch(store, "a")
         service.Keeper(store).look()
+        assert [run.source for run in runs_of(store)] == ["threshold"]
+
+
+def test_a_worker_looks_too(settings, monkeypatch):
+    monkeypatch.setattr(claims, "BEAT_INTERVAL_S", 0.01)
+    with Store.open(make_settings(settings.home, retrain_samples=1)) as store:
+        add_batch(store, "a")
+        with Pulse(store, "worker:test:"):
+            wait_until(lambda: runs_of(store))
         assert [run.source for run in runs_of(store)] == ["threshold"]

@@ -6,7 +6,9 @@ import sqlalchemy as sa
 
 from core.errors import IdempotencyConflict
 from core.jobs import service
+from core.jobs.bell import Listener
 from core.jobs.preview import preview
+from core.schemas import FeedbackRequest
 from core.store import claims, run_views, runs
 from core.store.tables import Batch, Run, Sample
 from tests.factories import CLASS_NAMES, detection, image, request, write_base_set
@@ -48,6 +50,22 @@ def test_a_key_handed_in_many_times_at_once_makes_one_run(any_store):
     assert len({answer.run_id for answer in answers}) == 1
     assert sum(answer.is_new for answer in answers) == 1
     assert _count(any_store, Run) == _count(any_store, Batch) == 1
+
+
+def test_collected_feedback_wakes_the_worker_and_starts_no_run(any_store):
+    listener = Listener(any_store.settings)
+    assert not listener.has_rung()
+    asked = FeedbackRequest(images=ASKED.images, note="night shift")
+    batch_id, again = (
+        service.collect(any_store, asked, source="api", actor="anna", idempotency_key="monday")
+        for _ in range(2)
+    )
+    assert listener.has_rung()
+    assert batch_id == again
+    with any_store.database.read() as session:
+        batch = session.get_one(Batch, batch_id)
+    assert (batch.is_trusted, batch.actor, batch.note) == (False, "anna", "night shift")
+    assert [_count(any_store, table) for table in (Batch, Sample, Run)] == [1, 2, 0]
 
 
 def test_a_preview_counts_and_warns_and_starts_nothing(store):
