@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from core.errors import NotFound
 from core.feedback import fingerprints, quarantine
 from core.feedback.addresses import without_secrets
-from core.feedback.boxes import StoredDetection
 from core.feedback.download import Downloader
 from core.feedback.examine import Examiner, Rules
 from core.feedback.lookalikes import Judges
@@ -23,7 +22,7 @@ from core.feedback.settle import Settler, is_taken_in
 from core.schemas import FeedbackImage, FeedbackRequest, QuarantinedImage
 from core.store import Store
 from core.store.ids import new_id
-from core.store.tables import Batch, Correction, Sample, utc_now
+from core.store.tables import Batch, Sample, utc_now
 
 _ORDER_LOCK = "intake"
 """Held while samples get their numbers, so that processes that take in at once agree on look-alikes."""

@@ -31,8 +31,8 @@ def _collect(store, asked):
         store,
         batch_id,
         class_names=CLASS_NAMES,
-        judged_sha256=frozenset(),
-        approve_as=None,
+        judging={},
+        champion_id=None,
         on_progress=lambda done, total: None,
     )
     return batch_id
