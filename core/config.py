@@ -44,6 +44,10 @@ DEFAULT_MOMENTUM = _DEFAULTS.momentum
 DEFAULT_FREEZE = _DEFAULTS.freeze
 DEFAULT_TRAIN_REPLAY = _DEFAULTS.train_replay
 DEFAULT_SEED = _DEFAULTS.seed
+LOWEST_CONFIDENCE = 0.25
+"""What the champion is less sure of it does not say: the default of Ultralytics' `predict`."""
+GAP_CONFIDENCE = 0.6
+"""How sure it has to be of a box that is added where nobody drew one."""
 
 
 class Settings(BaseSettings):

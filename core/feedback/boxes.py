@@ -23,11 +23,24 @@ class StoredDetection(TypedDict):
     confidence: NotRequired[float]
 
 
+class PredictedDetection(TypedDict):
+    """What a checkpoint sees: `xyxy` in pixels of the upright image, `confidence` from 0 to 1."""
+
+    xyxy: list[float]
+    class_id: int
+    confidence: float
+
+
 class Fault(NamedTuple):
     """What is wrong with a box: a reason code, and a sentence with the numbers."""
 
     code: str
     sentence: str
+
+
+def is_drawn(detection: StoredDetection) -> bool:
+    """Whether a person drew the box, and not the champion."""
+    return "origin" not in detection
 
 
 def faults_unseen(posted: Sequence[Detection], class_names: Sequence[str]) -> list[tuple[int, Fault]]:

@@ -12,6 +12,8 @@ from core.store.tables.base import Base, one_of, utc_now
 SAMPLE_STATUSES = ("pending", "approved", "rejected", "quarantined")
 VERDICT_DECISIONS = ("approved", "rejected", "reopened")
 REPAIR_KINDS = ("retry", "clip", "map_class", "accept")
+HAS_CHORE = "taken_in_at IS NULL OR predicted_at IS NULL OR predicted_at < taken_in_at"
+"""Of a batch: it is to be taken in, or the champion is to look at it, maybe once more."""
 
 
 class Batch(Base):
@@ -19,9 +21,15 @@ class Batch(Base):
 
     Samples of a trusted batch that pass intake are approved by themselves. `champion_id` was live when the
     batch was taken in: it has not learned from it. `class_map` is how an import's class names were mapped.
+    `fills_gaps` lets the champion add boxes that nobody drew. What the batch waits for although no run does
+    it is a chore: `chore_attempts` counts those that came to nothing, `chore_due_at` is when the next one may
+    be made, `chore_error` is what the last one ended with.
     """
 
     __tablename__ = "batch"
+    __table_args__ = (
+        Index("batch_with_chore", "id", sqlite_where=sa.text(HAS_CHORE), postgresql_where=sa.text(HAS_CHORE)),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     source: Mapped[str]
@@ -34,6 +42,9 @@ class Batch(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     taken_in_at: Mapped[datetime | None]
     predicted_at: Mapped[datetime | None]
+    chore_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    chore_due_at: Mapped[datetime | None]
+    chore_error: Mapped[str | None] = mapped_column(Text)
 
 
 class Sample(Base):

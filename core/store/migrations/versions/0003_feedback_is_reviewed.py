@@ -37,6 +37,9 @@ _NEW_COLUMNS: dict[str, list[sa.Column[Any]]] = {
         _text("champion_id"),
         _time("taken_in_at"),
         _time("predicted_at"),
+        _integer("chore_attempts", default="0"),
+        _time("chore_due_at"),
+        sa.Column("chore_error", sa.Text(), nullable=True),
     ],
     "sample": [
         *map(_text, ("pixel_sha256", "perceptual_hash", "cluster", "thumbnail_sha256", "conflicts_with_id")),
@@ -67,6 +70,7 @@ _NEW_INDEXES = {
     "run": {"run_by_batch": ["batch_id"]},
     "checkpoint": {"ix_checkpoint_dataset_digest": ["dataset_digest"]},
 }
+_HAS_CHORE = sa.text("taken_in_at IS NULL OR predicted_at IS NULL OR predicted_at < taken_in_at")
 _NEW_TABLES: dict[str, list[Any]] = {
     "sample_class": [
         _integer("class_id"),
@@ -170,6 +174,7 @@ def upgrade() -> None:
         for name, names in indexes.items():
             op.create_index(name, table, names)
     op.create_index("uq_sample_intake_number", "sample", ["intake_number"], unique=True)
+    op.create_index("batch_with_chore", "batch", ["id"], sqlite_where=_HAS_CHORE, postgresql_where=_HAS_CHORE)
     for table, parts in _NEW_TABLES.items():
         op.create_table(table, *parts)
     _allow_decisions("approved", "rejected", "reopened")
@@ -202,6 +207,7 @@ def downgrade() -> None:
     for table in reversed(_NEW_TABLES):
         op.drop_table(table)
     op.drop_index("uq_sample_intake_number", "sample")
+    op.drop_index("batch_with_chore", "batch")
     for table, indexes in _NEW_INDEXES.items():
         for name in indexes:
             op.drop_index(name, table)
