@@ -64,6 +64,7 @@ SUMMARY: dict[str, Any] = {
     "feedback_samples": 11,
     "replay_samples": 24,
     "holdout_samples": 0,
+    "filled_boxes": 0,
     "hyperparameters": _HYPERPARAMETERS,
     "verdict": "not_enough_evidence",
     "verdict_reason": "Not worse on the base test set; too few held-out feedback images to prove a gain.",
@@ -142,6 +143,29 @@ BATCH_EVENT: dict[str, Any] = {
         "loss": {"box_loss": 1.31, "cls_loss": 0.94, "dfl_loss": 1.12}, "eta_s": 14.0,
     },
     "created_at": "2026-01-12T09:30:21+00:00",
+}  # fmt: skip
+
+_SAMPLE_ID = "sample-01981c5d3a2b7e4f8c6d9b0a1f2e3d4c"
+
+FILL_GAPS: dict[str, Any] = {"sample_ids": [_SAMPLE_ID], "min_confidence": 0.6}
+
+FILLED_SAMPLES: list[dict[str, Any]] = [{"sample_id": _SAMPLE_ID, "added": 2, "version": 2, "reason": None}]
+
+BATCH_SCORE: dict[str, Any] = {
+    "batch_id": "batch-01981c5d2f7a7c3e9d4b6a8f10e2c3d4",
+    "created_at": "2026-01-12T09:30:00+00:00",
+    "source": "api",
+    "checkpoint_id": _CHECKPOINT_ID,
+    "image_count": 12,
+    "set_digest": _DIGEST,
+    "metrics": _METRICS,
+    "per_class": [
+        {
+            "class_id": 0, "class_name": "hotspot", "box_count": 14, "precision": 0.71, "recall": 0.64,
+            "ap50": 0.68, "ap50_95": 0.41,
+        }
+    ],
+    "scored_at": "2026-01-12T09:31:12+00:00",
 }  # fmt: skip
 
 EVENT_STREAM = f"event: batch\ndata: {json.dumps(BATCH_EVENT)}\nid: {_RUN_ID}:7\n\n"

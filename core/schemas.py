@@ -150,6 +150,11 @@ class FeedbackRequest(Wire):
         min_length=1, max_length=MAX_IMAGES, description="The feedback batch, one entry per image."
     )
     note: str | None = Field(None, max_length=2_000, description="A remark kept with the batch.")
+    fill_gaps: bool = Field(
+        False,
+        description="Add what the live model is sure of where nobody drew a box; such boxes are marked. Only "
+        "for images on which not every object is drawn.",
+    )
 
 
 class RetrainRequest(Hyperparameters):
@@ -169,6 +174,43 @@ class RetrainRequest(Hyperparameters):
     def hyperparameters(self) -> Hyperparameters:
         """The hyperparameters alone."""
         return Hyperparameters(**self.model_dump(include=set(Hyperparameters.model_fields)))
+
+
+class FillGapsRequest(Wire):
+    """Which samples get the boxes that the champion is sure of and nobody drew."""
+
+    sample_ids: list[ShortText] = Field(
+        min_length=1, max_length=1_000, description="Ids of samples that wait for review."
+    )
+    min_confidence: float = Field(
+        config.GAP_CONFIDENCE,
+        ge=config.LOWEST_CONFIDENCE,
+        le=1,
+        description="How sure the champion has to be, 0 to 1; what is under 0.25 it does not say at all.",
+    )
+
+
+class FilledSample(BaseModel):
+    """What became of one sample whose gaps were to be filled."""
+
+    sample_id: str
+    added: int = Field(description="Boxes that were added.")
+    version: int | None = Field(description="The version of its boxes that has them; empty without any.")
+    reason: str | None = Field(description="Why none was added; empty if some were.")
+
+
+class BatchScoreView(BaseModel):
+    """How the model that was live when a batch came in does on it; it has not learned from these images."""
+
+    batch_id: str
+    created_at: str = Field(description="When the batch was handed in, UTC.")
+    source: str
+    checkpoint_id: str = Field(description="The champion of that time.")
+    image_count: int = Field(description="Images that were scored.")
+    set_digest: str = Field(description="What exactly was scored: images and boxes.")
+    metrics: dict[str, float] = Field(description="Under the Ultralytics keys, plus fitness, 0 to 1.")
+    per_class: list[dict[str, Any]] = Field(description="The same for each class that was drawn.")
+    scored_at: str = Field(description="When it was scored, UTC.")
 
 
 class FineTuneRequest(FeedbackRequest, RetrainRequest):
@@ -200,6 +242,9 @@ class FineTuneSummary(BaseModel):
     feedback_samples: int
     replay_samples: int = Field(description="Replay images of one epoch.")
     holdout_samples: int = Field(description="Images of this batch kept for judging, for good.")
+    filled_boxes: int = Field(
+        0, description="Boxes it learned from that nobody drew: the champion added them to fill gaps."
+    )
     hyperparameters: Hyperparameters
     verdict: Verdict
     verdict_reason: str

@@ -31,15 +31,15 @@ from core.errors import (
     RunCancelled,
     TmsError,
 )
-from core.evaluation import gate
-from core.feedback import intake
+from core.evaluation import fresh, gate
+from core.feedback import gaps, intake
 from core.registry import checkpoints, leftovers, publish, summary
 from core.registry.summary import hyperparameters_of
 from core.schemas import FineTuneRequest, FineTuneSummary, Hyperparameters
 from core.store import Store, claims, runs
 from core.store.claims import Claim
 from core.store.database import patiently
-from core.store.tables import Checkpoint, Run
+from core.store.tables import Batch, Checkpoint, Run
 from core.training import failures, isolation
 from core.training.courier import Courier, Report
 from core.training.device import device_lock, resolve_device
@@ -120,8 +120,8 @@ def _record_failure(courier: Courier, error: BaseException) -> TmsError:
     return named
 
 
-def adopt(store: Store, say: Callable[[str, float], None]) -> None:
-    """Make sure that something is live: before the first run that is the baseline.
+def adopt(store: Store, say: Callable[[str, float], None]) -> Checkpoint:
+    """Make sure that something is live, and give it: before the first run that is the baseline.
 
     Args:
         store: Where checkpoints are kept.
@@ -131,8 +131,8 @@ def adopt(store: Store, say: Callable[[str, float], None]) -> None:
         BaselineMissing: If the configured weights do not exist.
         BaselineUnreadable: If they are no YOLO detection checkpoint.
     """
-    if publish.champion(store) is not None:
-        return
+    if (live := publish.champion(store)) is not None:
+        return live
     path = store.settings.baseline_path
     if not (store.settings.is_demo or path.is_file()):
         raise BaselineMissing(
@@ -144,6 +144,7 @@ def adopt(store: Store, say: Callable[[str, float], None]) -> None:
     baseline = checkpoints.register(store, path, class_names=class_names_of(load_model(path)))
     reason = f"Baseline {path.name} adopted."
     publish.promote(store, baseline, instead_of=None, actor="system", reason=reason)
+    return publish.champion(store) or baseline
 
 
 def prepare(courier: Courier) -> None:
@@ -167,23 +168,48 @@ def prepare(courier: Courier) -> None:
         _write_dataset(store, run.id, revision.restore(store, run.dataset_digest, base))
         return
     if run.learns_from == "batch":
-        _take_in(courier, run.batch_id, base, champion)
+        take_in(store, run.batch_id, base, champion, partial(_tell_intake, courier))
+    _fill_gaps(courier, run)
     frozen = _compose(store, run, base)
     _write_dataset(store, run.id, frozen)
     courier.enter("preparing", dataset_digest=revision.record(store, frozen), parent_id=champion.id)
 
 
-def _take_in(courier: Courier, batch_id: str, base: BaseSet, champion: Checkpoint) -> None:
+def take_in(
+    store: Store, batch_id: str, base: BaseSet, champion: Checkpoint, on_progress: Callable[[int, int], None]
+) -> None:
+    """Fetch and check a batch's images; those of a trusted batch are approved.
+
+    Args:
+        store: Where the batch is.
+        batch_id: The batch.
+        base: The base set, in the class order of the champion.
+        champion: What is live.
+        on_progress: Told how many of how many images are done; may raise to stop.
+    """
     intake.take_in(
-        courier.store,
+        store,
         batch_id,
         class_names=base.class_names,
         judging=base.judging_files(),
         champion_id=champion.id,
-        on_progress=lambda done, total: courier(
-            "phase", {"phase": "Fetching and checking images", "done": done, "total": total}
-        ),
+        on_progress=on_progress,
     )
+
+
+def _tell_intake(courier: Courier, done: int, total: int) -> None:
+    courier("phase", {"phase": "Fetching and checking images", "done": done, "total": total})
+
+
+def _fill_gaps(courier: Courier, run: Run) -> None:
+    """Add what the champion is sure of to batches whose poster asked for it, before they are learned from."""
+    store = courier.store
+    for batch_id in gaps.batches_to_fill(store, run.batch_id if run.learns_from == "batch" else None):
+        champion = publish.live_at_intake(store, batch_id)
+        courier.say(f"Filling gaps with what {champion.id} sees")
+        with _device_for(courier, hyperparameters_of(run)) as device:
+            weights = checkpoints.verified_weights(store, champion)
+            fresh.look_at(store, batch_id, champion, weights, device=device, check=courier.check)
 
 
 def _compose(store: Store, run: Run, base: BaseSet) -> DatasetRevision:

@@ -15,6 +15,7 @@ from core.dataset.images import Label, LabelledImage, SampleVersion
 from core.errors import NothingApproved
 from core.feedback import approved
 from core.feedback.approved import ApprovedSample
+from core.feedback.boxes import StoredDetection, is_drawn
 from core.store import Store
 from core.store.tables import (
     Checkpoint,
@@ -125,12 +126,19 @@ def labelled(store: Store, samples: Iterable[ApprovedSample]) -> list[LabelledIm
 
 
 def _labelled(store: Store, sample: ApprovedSample) -> LabelledImage:
-    size_px = sample.width_px, sample.height_px
     return LabelledImage(
         path=store.blobs.local_path(sample.blob_sha256),
         sha256=sample.blob_sha256,
         width_px=sample.width_px,
         height_px=sample.height_px,
-        labels=tuple(Label.from_xyxy(box["class_id"], box["xyxy"], *size_px) for box in sample.detections),
+        labels=labels_of(sample.detections, sample.width_px, sample.height_px),
         sample=SampleVersion(sample_id=sample.id, version=sample.version),
+    )
+
+
+def labels_of(detections: Iterable[StoredDetection], width_px: int, height_px: int) -> tuple[Label, ...]:
+    """Detections on an image of this size as labels."""
+    return tuple(
+        Label.from_xyxy(box["class_id"], box["xyxy"], width_px, height_px, is_filled=not is_drawn(box))
+        for box in detections
     )

@@ -14,7 +14,10 @@ _DECIMALS = 8
 
 
 class Label(BaseModel):
-    """One box as YOLO writes it: class id, then centre and size as shares of width and height."""
+    """One box as YOLO writes it: class id, then centre and size as shares of width and height.
+
+    `is_filled` marks one that nobody drew: the champion added it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,9 +26,12 @@ class Label(BaseModel):
     center_y: float
     width: float
     height: float
+    is_filled: bool = False
 
     @classmethod
-    def from_xyxy(cls, class_id: int, xyxy: Sequence[float], width_px: int, height_px: int) -> Self:
+    def from_xyxy(
+        cls, class_id: int, xyxy: Sequence[float], width_px: int, height_px: int, *, is_filled: bool = False
+    ) -> Self:
         """From corners in absolute pixels of an image of this size."""
         x_min, y_min, x_max, y_max = xyxy
         return cls(
@@ -34,6 +40,7 @@ class Label(BaseModel):
             center_y=round((y_min + y_max) / 2 / height_px, _DECIMALS),
             width=round((x_max - x_min) / width_px, _DECIMALS),
             height=round((y_max - y_min) / height_px, _DECIMALS),
+            is_filled=is_filled,
         )
 
     @property

@@ -66,9 +66,19 @@ class DatasetRevision(BaseModel):
         feedback = list(range(len(self.feedback)))
         return [feedback + [len(feedback) + position for position in chosen] for chosen in self.replay_plan]
 
+    @property
+    def filled_boxes(self) -> int:
+        """Boxes the run learns from that nobody drew: the champion added them."""
+        replayed = {position for chosen in self.replay_plan for position in chosen}
+        learned = [*self.feedback, *(self.replay_pool[position] for position in replayed)]
+        return sum(label.is_filled for image in learned for label in image.labels)
+
     def manifest(self) -> dict[str, Any]:
         """Contents and choices without file places: the same on every host."""
+        # Left out while there are none: revisions of before this was counted keep their digest.
+        filled = {"filled_boxes": self.filled_boxes} if self.filled_boxes else {}
         return {
+            **filled,
             "class_names": list(self.class_names),
             "feedback": [image.identity() for image in self.feedback],
             "replay": [

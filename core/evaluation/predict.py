@@ -1,21 +1,26 @@
-"""A checkpoint scored on a frozen set of images, as Ultralytics scores it."""
+"""What a checkpoint sees in images, and how it scores on a frozen set of them, as Ultralytics scores it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from ultralytics.cfg import get_cfg
 from ultralytics.models.yolo.detect import DetectionValidator
+from ultralytics.utils.nms import non_max_suppression
+from ultralytics.utils.ops import scale_boxes
 from ultralytics.utils.torch_utils import select_device
 
-from core.dataset.images import ImageSet
+from core.dataset.images import ImageSet, LabelledImage
 from core.evaluation.metrics import ClassScore, Score
+from core.feedback.boxes import MIN_SIDE_PX, PredictedDetection
 from core.training.data import data_dictionary, validation_loader
 from core.training.device import use_all_cores
 from core.training.weights import class_names_of, load_model
 
 _BATCH_SIZE = 16
+_PLACE_DECIMALS = 2
+_CONFIDENCE_DECIMALS = 4
 
 
 def score(
@@ -40,12 +45,79 @@ def score(
     Raises:
         BaselineUnreadable: If the weights cannot be loaded.
     """
+    validator, model, names = _ready(weights, image_size, device, work_folder)
+    _run(validator, model, images, names, on_batch)
+    return _score(validator, images, names)
+
+
+def detect(
+    weights: Path,
+    images: Sequence[LabelledImage],
+    *,
+    image_size: int,
+    device: str,
+    confidence: float,
+) -> Iterator[tuple[LabelledImage, list[PredictedDetection]]]:
+    """What a checkpoint sees, image by image, so that the caller may keep each and stop at any.
+
+    Images go through what `score` puts them through, but one by one: what is seen in an image does not depend
+    on the others.
+
+    Args:
+        weights: A YOLO detection checkpoint.
+        images: Their labels are not looked at.
+        image_size: Longer side, in pixels.
+        device: As `resolve_device` returned it; of several GPUs the first is used.
+        confidence: Leave out what the checkpoint is less sure of, 0 to 1.
+
+    Yields:
+        Each image with its detections, surest first, in pixels of the upright image, clipped to it; ordered
+        by the images' shapes.
+
+    Raises:
+        BaselineUnreadable: If the weights cannot be loaded.
+    """
+    validator, model, names = _ready(weights, image_size, device, weights.parent)
+    validator.dataloader = _loader(validator, model, images, names, 1)
+    validator.init_metrics(model)
+    by_path = {str(image.path): image for image in images}
+    for batch in validator.dataloader:
+        yield by_path[batch["im_file"][0]], _seen(validator, model, batch, confidence)
+
+
+@torch.inference_mode()
+def _seen(
+    validator: DetectionValidator, model: Any, raw: dict[str, Any], confidence: float
+) -> list[PredictedDetection]:
+    batch = validator.preprocess(raw)
+    # The best class of a place alone; for scores Ultralytics lists every class that a place may have.
+    (found,) = non_max_suppression(
+        model(batch["img"]),
+        confidence,
+        validator.args.iou,
+        max_det=validator.args.max_det,
+        end2end=validator.end2end,
+    )
+    scale_boxes(batch["img"].shape[2:], found[:, :4], batch["ori_shape"][0], batch["ratio_pad"][0])
+    return [
+        {
+            "xyxy": [round(edge, _PLACE_DECIMALS) for edge in row[:4]],
+            "class_id": int(row[5]),
+            "confidence": round(row[4], _CONFIDENCE_DECIMALS),
+        }
+        for row in found.tolist()
+        if min(row[2] - row[0], row[3] - row[1]) >= MIN_SIDE_PX
+    ]
+
+
+def _ready(
+    weights: Path, image_size: int, device: str, work_folder: Path
+) -> tuple[DetectionValidator, Any, tuple[str, ...]]:
+    """A validator, the model on its device, and the class names."""
     model = load_model(weights)
     names = class_names_of(model)
     validator = _validator(image_size, device.split(",", maxsplit=1)[0], names, work_folder)
-    model = model.fuse(verbose=False).to(validator.device).eval()
-    _run(validator, model, images, names, on_batch)
-    return _score(validator, images, names)
+    return validator, model.fuse(verbose=False).to(validator.device).eval(), names
 
 
 def _validator(image_size: int, device: str, names: tuple[str, ...], work_folder: Path) -> DetectionValidator:
@@ -67,14 +139,23 @@ def _run(
     names: tuple[str, ...],
     on_batch: Callable[[], None],
 ) -> None:
-    stride = max(int(model.stride.max()), 32)
     # Ultralytics' own __call__ would want a data.yaml and look for its dataset and fonts on the network.
-    validator.dataloader = validation_loader(images.images, validator.args, names, stride, _BATCH_SIZE)
+    validator.dataloader = _loader(validator, model, images.images, names, _BATCH_SIZE)
     validator.init_metrics(model)
     for raw in validator.dataloader:
         on_batch()
         batch = validator.preprocess(raw)
         validator.update_metrics(validator.postprocess(model(batch["img"])), batch)
+
+
+def _loader(
+    validator: DetectionValidator,
+    model: Any,
+    images: Sequence[LabelledImage],
+    names: tuple[str, ...],
+    batch_size: int,
+) -> Any:
+    return validation_loader(images, validator.args, names, max(int(model.stride.max()), 32), batch_size)
 
 
 def _score(validator: DetectionValidator, images: ImageSet, names: tuple[str, ...]) -> Score:

@@ -53,6 +53,7 @@ def record_batch(
         actor=actor,
         note=request.note,
         is_trusted=is_trusted,
+        fills_gaps=request.fill_gaps,
         class_map=class_map,
     )
     session.add(batch)
@@ -83,6 +84,7 @@ def take_in(
     judging: Mapping[str, Path],
     champion_id: str | None,
     on_progress: Callable[[int, int], None],
+    champion_id: str | None = None,
 ) -> None:
     """Fetch, check and store every sample of a batch that has not been taken in yet.
 
@@ -95,6 +97,7 @@ def take_in(
         judging: Files of the base set that judge the model and may not be learned from, by sha256.
         champion_id: The checkpoint that is live now.
         on_progress: Told how many of how many images are done; may raise to stop.
+        champion_id: What is live, noted with a batch that is taken in for the first time.
 
     Raises:
         NotFound: If there is no such batch.

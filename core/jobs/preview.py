@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from core.config import GAP_CONFIDENCE
 from core.dataset import feedback_set
 from core.dataset.base_set import BaseSet, read_base_set
 from core.dataset.images import boxes_per_class
@@ -127,6 +128,13 @@ def _warnings(request: RetrainRequest, parts: _Parts) -> list[str]:
             f"The base test set has {len(base.test.images)} images: a small change may be chance.",
         ),
     ]
+    found.append(
+        (
+            request.fill_gaps,
+            f"Boxes that the live model is at least {GAP_CONFIDENCE:.0%} sure of are added where nobody drew "
+            "one, and learned from unseen. How many is known once the images are here.",
+        )
+    )
     rare = [f"{name} has {count}" for name, count in boxes.items() if 0 < count < _FEW_BOXES]
     found.append((bool(rare), f"Classes with fewer than {_FEW_BOXES} feedback boxes: {', '.join(rare)}."))
     unknown = [name for name in boxes if name not in base.class_names]

@@ -13,10 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 from filelock import FileLock
 
+from core.errors import BaselineMissing
 from core.registry import checkpoints
 from core.registry.files import Replacement
 from core.store import Store
-from core.store.tables import Checkpoint, LedgerEntry, utc_now
+from core.store.tables import Batch, Checkpoint, LedgerEntry, utc_now
 
 PUBLISHED_WEIGHTS = "best_finetune.pt"
 LAST_METRICS = "last_metrics.json"
@@ -32,6 +33,20 @@ def champion(store: Store) -> Checkpoint | None:
     """The published checkpoint, or none before the first."""
     newest = _newest(store)
     return newest[1] if newest else None
+
+
+def live_at_intake(store: Store, batch_id: str) -> Checkpoint:
+    """The champion that was live when a batch was taken in; of one where that was not noted, the present one.
+
+    Raises:
+        BaselineMissing: If nothing is live.
+    """
+    with store.database.read() as session:
+        then = session.get_one(Batch, batch_id).champion_id
+    live = checkpoints.get(store, then) if then else champion(store)
+    if live is None:
+        raise BaselineMissing("Nothing is live yet. Start a run; it adopts the baseline first.")
+    return live
 
 
 def ledger(store: Store, limit: int = 20) -> list[LedgerEntry]:

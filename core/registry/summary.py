@@ -36,6 +36,7 @@ def of_run(store: Store, run: Run, decision: Decision, *, promoted: bool) -> Fin
         feedback_samples=len(frozen.feedback),
         replay_samples=frozen.replay_per_epoch,
         holdout_samples=sum(sample.is_holdout for sample in approved_samples(store, batch_id)),
+        filled_boxes=frozen.filled_boxes,
         hyperparameters=hyperparameters_of(run),
         verdict=decision.verdict,
         verdict_reason=_reason(decision, promoted),

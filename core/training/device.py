@@ -62,15 +62,15 @@ def device_lock(
 
 
 @contextmanager
-def free_device_lock(settings: Settings, device: str) -> Iterator[None]:
-    """Hold the device only if it is free now.
+def free_device_lock(settings: Settings, device: str, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the device only if it is free now, or gets free soon.
 
     Raises:
         Timeout: If another process holds it.
     """
     with ExitStack() as held:
         for lock in _locks(settings, device):
-            held.enter_context(lock.acquire(blocking=False))
+            held.enter_context(lock.acquire(timeout=wait_s))
         yield
 
 
