@@ -10,7 +10,7 @@ import psutil
 from bench.repeated import Repeated
 from core.config import Settings
 
-_ROLES = {"core.jobs.worker": "worker", "core.jobs.runner": "runner"}
+_ROLES = {"core.jobs.worker": "worker", "core.jobs.runner": "runner", "core.jobs.chores": "chores"}
 # A process that was just forked still bears the name of its parent, and one that is just replaced bears none.
 _NAME_IS_FIRM_AFTER_S = 5.0
 

@@ -20,9 +20,9 @@ from bench.product import Product
 from core.store import Store
 from core.store.states import ENDED
 from core.store.tables import Run, RunEvent
-from tests.processes import wait_until
+from tests.processes import child_of, wait_until
 
-VICTIMS = {"runner": 4, "worker": 3, "API": 2, "all": 1}
+VICTIMS = {"runner": 4, "worker": 3, "API": 2, "chores": 1, "all": 1}
 # Soon behind the kill before, into whatever is being made ready again; when a run has got on since, as most
 # would rightly be given up if all kills came soon; and when nothing is left to do, while a spare gets ready.
 _MOMENTS = {"soon": 5, "after progress": 4, "at rest": 1}
@@ -109,7 +109,7 @@ class Siege:
     def _victims(self, kind: str) -> list[psutil.Process]:
         api = psutil.Process(self._api.pid)
         if kind == "all":
-            return [api, *self.census.living("worker", "runner")]
+            return [api, *self.census.living("worker", "runner", "chores")]
         found = [api] if kind == "API" else self.census.living(kind)
         return self._random.sample(found, min(1, len(found)))
 
@@ -132,10 +132,11 @@ class Siege:
             return session.scalar(sa.select(sa.func.count()).select_from(RunEvent)) or 0
 
     def _off_duty(self) -> list[str]:
-        """Processes other than the API, a worker and its spare."""
+        """Processes other than the API, a worker, its spare, and the one that does its chores."""
         workers = self.census.living("worker")[:1]
-        spares = [process for worker in workers for process in worker.children()][:1]
-        on_duty = {self._api.pid, *(process.pid for process in workers + spares)}
+        modules = ("core.jobs.runner", "core.jobs.chores")
+        helpers = [child_of(worker, module) for worker in workers for module in modules]
+        on_duty = {self._api.pid, *(process.pid for process in [*workers, *filter(None, helpers)])}
         return [
             f"{process} is left over" for process in self.census.all_of_home() if process.pid not in on_duty
         ]

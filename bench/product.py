@@ -10,13 +10,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
 
 from core.config import CHECKOUT, Settings
 from core.jobs import service
-from core.store import Store, run_views, states
+from core.store import Store, chores, run_views, states
 from tests.factories import CLASS_NAMES, detection, image, thermal_file, write_base_set
-from tests.processes import clean_environment, end_processes_of, free_port, wait_until
+from tests.processes import child_of, clean_environment, end_processes_of, free_port, wait_until
 from tests.weights import write_weights
 
 
@@ -104,11 +105,17 @@ class Product:
         with Store.open(self.settings) as store:
             wait_until(lambda: any(signed_in.pid == worker.pid for signed_in in service.live_workers(store)))
         wait_until(lambda: not warm or (log.exists() and "spare runner is ready" in log.read_text()))
+        wait_until(lambda: self._has_no_chores(worker.pid), timeout_s=300)
         try:
             yield
         finally:
             worker.terminate()
             worker.wait()
+
+    def _has_no_chores(self, worker_pid: int) -> bool:
+        with Store.open(self.settings) as store, store.database.read() as session:
+            is_due = chores.is_any_due(session)
+        return not is_due and child_of(psutil.Process(worker_pid), "core.jobs.chores") is None
 
     def wait_for_end(self, run_id: str) -> dict[str, Any]:
         """The run once it has ended."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -57,6 +58,15 @@ def prepare_small_demo(home: Path) -> None:
     """Make a demo in this home, in seconds."""
     environment = clean_environment() | {"TMS_HOME": str(home)}
     subprocess.run([sys.executable, "-c", _SMALL_DEMO], cwd=CHECKOUT, env=environment, check=True)
+
+
+def child_of(parent: psutil.Process, module: str) -> psutil.Process | None:
+    """The living child that runs this module, as `python -m` names it; none if there is none."""
+    for child in parent.children():
+        with suppress(psutil.Error):
+            if module in child.cmdline():
+                return child
+    return None
 
 
 def end_processes_of(home: Path) -> None:

@@ -61,15 +61,20 @@ class Crew:
             end(spare)
 
     def _start(self, *options: str) -> subprocess.Popen[bytes]:
-        with (self._settings.logs_dir / "worker.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "core.jobs.runner", *options],
-                cwd=CHECKOUT,
-                env={**os.environ, **self._settings.environment()},
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-            )
+        return start(self._settings, "core.jobs.runner", *options)
+
+
+def start(settings: Settings, module: str, *options: str) -> subprocess.Popen[bytes]:
+    """Start a process of the worker's: it ends when its pipe closes, and writes to the worker's log."""
+    with (settings.logs_dir / "worker.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *options],
+            cwd=CHECKOUT,
+            env={**os.environ, **settings.environment()},
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+        )
 
 
 def end(runner: subprocess.Popen[bytes]) -> None:

@@ -18,7 +18,7 @@ from core.jobs.idempotency import once
 from core.jobs.retrain import Thresholds
 from core.registry import leftovers, publish
 from core.schemas import FeedbackRequest, FineTuneRequest, RetrainRequest, RunView
-from core.store import Store, runs
+from core.store import Store, chores, runs
 from core.store.claims import Watch
 from core.store.run_views import get_run
 from core.store.runs import Wish
@@ -223,7 +223,7 @@ class Keeper:
 
 
 def ensure_worker(store: Store) -> None:
-    """Start a detached local worker if a run needs one, and none lives here or on another host.
+    """Start a detached local worker if a run or a chore needs one, and none lives here or on another host.
 
     It ends by itself when nothing is queued for a while. If two doors start one at once, the second
     worker finds the lock taken and ends.
@@ -246,7 +246,7 @@ def _need_worker(store: Store) -> bool:
     is_left = sa.and_(Run.status.in_(WORKING), Run.owner_id.startswith(OWNED_BY_WORKER))
     with store.database.read() as session:
         needy = sa.select(Run.id).where(sa.or_(Run.status == "queued", is_left)).limit(1)
-        return session.scalar(needy) is not None
+        return session.scalar(needy) is not None or chores.is_any_due(session)
 
 
 def _worker_lives(store: Store) -> bool:

@@ -18,6 +18,9 @@ from core.store import Store
 from core.store.tables import Run
 from core.training.device import free_device_lock, resolve_device
 
+# Chores may be under way on the device just now; they end at once when a run comes.
+_CHORES_WAIT_S = 30.0
+
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +47,10 @@ def _step_once(store: Store) -> None:
     device = resolve_device(asked.device or store.settings.device)
     if "," in device:
         return
-    with free_device_lock(store.settings, device), TemporaryDirectory(dir=store.settings.data_dir) as folder:
+    with (
+        free_device_lock(store.settings, device, _CHORES_WAIT_S),
+        TemporaryDirectory(dir=store.settings.data_dir) as folder,
+    ):
         _train_and_score(Path(folder), tuple(champion.class_names), weights, asked, device)
 
 

@@ -17,6 +17,7 @@ from filelock import Timeout
 from core.errors import ClaimLost, RunCancelled, TmsError
 from core.jobs import crew
 from core.jobs.bell import Listener
+from core.jobs.caretaker import Caretaker
 from core.jobs.crew import Crew
 from core.jobs.retrain import Thresholds
 from core.jobs.service import (
@@ -78,11 +79,13 @@ def _work(store: Store, idle_limit_s: float) -> None:
     for run_id in claims.put_back_runs_of(store, place):
         discard_if_cancelled(store, run_id)
     with Pulse(store, place) as pulse:
-        runners = Crew(store.settings)
+        runners, caretaker = Crew(store.settings), Caretaker(store)
         try:
-            _work_queue_off(store, pulse, runners, stop, idle_limit_s)
+            _work_queue_off(store, pulse, runners, caretaker, stop, idle_limit_s)
         finally:
+            caretaker.make_way()
             runners.dismiss_spare()
+            caretaker.end()
 
 
 def _place(store: Store) -> str:
@@ -92,17 +95,24 @@ def _place(store: Store) -> str:
 
 
 def _work_queue_off(
-    store: Store, pulse: "Pulse", runners: Crew, stop: threading.Event, idle_limit_s: float
+    store: Store,
+    pulse: "Pulse",
+    runners: Crew,
+    caretaker: Caretaker,
+    stop: threading.Event,
+    idle_limit_s: float,
 ) -> None:
     bell, worked_s = Listener(store.settings), time.monotonic()
     while not stop.is_set() and time.monotonic() - worked_s < idle_limit_s:
         claim = _take_next(store, pulse.owner_id)
         if claim is not None:
             pulse.claim = claim
-            _have_it_done(store, claim, runners, stop)
+            _have_it_done(store, claim, runners, caretaker, stop)
             pulse.claim, worked_s = None, time.monotonic()
         else:
             runners.keep_spare()
+            if caretaker.look():
+                worked_s = time.monotonic()
             _wait_for_bell(bell, stop)
 
 
@@ -120,11 +130,15 @@ def _take_next(store: Store, owner_id: str) -> Claim | None:
         return None
 
 
-def _have_it_done(store: Store, claim: Claim, runners: Crew, stop: threading.Event) -> None:
+def _have_it_done(
+    store: Store, claim: Claim, runners: Crew, caretaker: Caretaker, stop: threading.Event
+) -> None:
     """Have a runner take the run to its end, and see to what it leaves behind."""
     log.info("run %s under fence %d", claim.run_id, claim.fence)
+    caretaker.make_way()
     runner = runners.hand_over(claim)
-    _wait_for(store, claim, runner, stop)
+    caretaker.end()
+    _wait_for(store, claim, runner, caretaker, stop)
     crew.end(runner)
     if stop.is_set():
         patiently(lambda: claims.hand_back(store, claim))
@@ -134,12 +148,19 @@ def _have_it_done(store: Store, claim: Claim, runners: Crew, stop: threading.Eve
     patiently(lambda: discard_if_cancelled(store, claim.run_id))
 
 
-def _wait_for(store: Store, claim: Claim, runner: "subprocess.Popen[bytes]", stop: threading.Event) -> None:
-    """Return when the runner has ended, or has to."""
+def _wait_for(
+    store: Store,
+    claim: Claim,
+    runner: "subprocess.Popen[bytes]",
+    caretaker: Caretaker,
+    stop: threading.Event,
+) -> None:
+    """Return when the runner has ended, or has to; meanwhile batches are taken in that no run brings."""
     cancelled_looks = 0
     while runner.poll() is None and not stop.is_set() and cancelled_looks < _LOOKS_BEFORE_KILL:
         with suppress(subprocess.TimeoutExpired):
             runner.wait(_RUNNER_POLL_S)
+        caretaker.look(beside_run=True)
         with suppress(*AWAY):
             run = runs.get_row(store, claim.run_id)
             if run.fence != claim.fence:

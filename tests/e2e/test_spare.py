@@ -6,7 +6,7 @@ import pytest
 from core.jobs import crew, service
 from core.jobs.crew import Crew
 from core.store import Store, claims, run_views, runs, states
-from tests.processes import wait_until
+from tests.processes import child_of, wait_until
 
 
 def _is_ready(settings, times=1):
@@ -47,7 +47,7 @@ def _runner_of_run(product, feedback, times):
             _ended(store, service.submit(store, feedback(), source="api", actor="t").run_id)
         wait_until(lambda: _is_ready(product, times))
         (worker,) = service.live_workers(store)
-        (spare,) = psutil.Process(worker.pid).children()
+        spare = child_of(psutil.Process(worker.pid), "core.jobs.runner")
         run_id = service.submit(store, feedback(epochs=4), source="api", actor="t").run_id
         log = str(product.log_path(run_id))
         wait_until(lambda: any(file.path == log for file in spare.open_files()))

@@ -16,7 +16,7 @@ from core.store import Store, run_views, runs, states
 from core.store.tables import Worker
 from tests.e2e.conftest import MakeRequest, feedback, product  # noqa: F401 - fixtures
 from tests.object_store import s3_endpoint, s3_url  # noqa: F401 - fixtures
-from tests.processes import end_processes_of, wait_until
+from tests.processes import child_of, end_processes_of, wait_until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -148,4 +148,4 @@ def start_worker(house: House) -> psutil.Popen:
 
 def runner_of(worker: psutil.Process) -> psutil.Process:
     """The runner of this worker."""
-    return wait_until(lambda: next(iter(worker.children()), None))
+    return wait_until(lambda: child_of(worker, "core.jobs.runner"))
