@@ -21,9 +21,11 @@ from api.metrics import expose_metrics
 from api.openapi import describe
 from api.problems import handle_problems
 from api.routes import (
+    batch_scores,
     checkpoints,
     feedback,
     finetune,
+    gaps,
     health,
     provenance,
     quarantine,
@@ -41,8 +43,8 @@ from core.store import Store
 
 # In the order of the API's description.
 _WITH_ROUTES = (
-    finetune, feedback, quarantine, retrain, runs, run_events, run_orders, checkpoints, provenance,
-    health,
+    finetune, feedback, quarantine, gaps, batch_scores, retrain, runs, run_events, run_orders,
+    checkpoints, provenance, health,
 )  # fmt: skip
 _KEEPER_LOOKS_EVERY_S = 5.0
 _LAST_ANSWERS_S = 10

@@ -18,8 +18,11 @@ from core.feedback.batches import BatchDetail, BatchView
 from core.registry.checkpoint_views import CheckpointView
 from core.registry.provenance import LearnedSample, Sighting
 from core.schemas import (
+    BatchScoreView,
     DatasetPreview,
     FeedbackRequest,
+    FilledSample,
+    FillGapsRequest,
     FineTuneRequest,
     FineTuneSummary,
     QuarantinedImage,
@@ -67,6 +70,9 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (CheckpointView, examples.CHECKPOINT),
         (LearnedSample, examples.LEARNED_SAMPLE),
         (list[Sighting], examples.SIGHTINGS),
+        (FillGapsRequest, examples.FILL_GAPS),
+        *((FilledSample, one) for one in examples.FILLED_SAMPLES),
+        (BatchScoreView, examples.BATCH_SCORE),
     ],
 )
 def test_each_example_is_what_its_model_says(kind, example):
