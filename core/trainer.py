@@ -39,7 +39,7 @@ from core.schemas import FineTuneRequest, FineTuneSummary, Hyperparameters
 from core.store import Store, claims, runs
 from core.store.claims import Claim
 from core.store.database import patiently
-from core.store.tables import Batch, Checkpoint, Run
+from core.store.tables import Checkpoint, Run
 from core.training import failures, isolation
 from core.training.courier import Courier, Report
 from core.training.device import device_lock, resolve_device

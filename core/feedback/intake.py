@@ -84,7 +84,6 @@ def take_in(
     judging: Mapping[str, Path],
     champion_id: str | None,
     on_progress: Callable[[int, int], None],
-    champion_id: str | None = None,
 ) -> None:
     """Fetch, check and store every sample of a batch that has not been taken in yet.
 
@@ -95,9 +94,8 @@ def take_in(
         batch_id: The batch.
         class_names: The live model's class map; ids are positions.
         judging: Files of the base set that judge the model and may not be learned from, by sha256.
-        champion_id: The checkpoint that is live now.
+        champion_id: The checkpoint that is live now; noted with a batch that is taken in for the first time.
         on_progress: Told how many of how many images are done; may raise to stop.
-        champion_id: What is live, noted with a batch that is taken in for the first time.
 
     Raises:
         NotFound: If there is no such batch.

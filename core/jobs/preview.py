@@ -18,6 +18,10 @@ from core.store.run_views import expected_duration_s
 _USUAL_LEARNING_RATE = (1e-5, 1e-3)
 _FEW_BOXES = 10
 _FEW_TEST_IMAGES = 100
+_GAPS_ARE_FILLED = (
+    f"Boxes that the live model is at least {GAP_CONFIDENCE:.0%} sure of are added where nobody drew one, and "
+    "learned from unseen. How many is known once the images are here."
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ def preview(store: Store, request: FineTuneRequest) -> DatasetPreview:
         earlier = _images(feedback_set.learned(session)), _images(feedback_set.kept_for_judging(session))
     boxes = _per_class(_posted_names(request, base.class_names), base.class_names)
     parts = _Parts(base, len(request.images), frozenset(), boxes, *earlier)
-    return _described(store, request, parts, _warnings(request, parts))
+    gaps = [_GAPS_ARE_FILLED] if request.fill_gaps else []
+    return _described(store, request, parts, _warnings(request, parts) + gaps)
 
 
 def preview_retrain(store: Store, request: RetrainRequest) -> DatasetPreview:
@@ -128,13 +133,6 @@ def _warnings(request: RetrainRequest, parts: _Parts) -> list[str]:
             f"The base test set has {len(base.test.images)} images: a small change may be chance.",
         ),
     ]
-    found.append(
-        (
-            request.fill_gaps,
-            f"Boxes that the live model is at least {GAP_CONFIDENCE:.0%} sure of are added where nobody drew "
-            "one, and learned from unseen. How many is known once the images are here.",
-        )
-    )
     rare = [f"{name} has {count}" for name, count in boxes.items() if 0 < count < _FEW_BOXES]
     found.append((bool(rare), f"Classes with fewer than {_FEW_BOXES} feedback boxes: {', '.join(rare)}."))
     unknown = [name for name in boxes if name not in base.class_names]
