@@ -7,7 +7,7 @@ from typing import cast
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.dataset.feedback_set import labels_of
+from core.dataset.feedback_set import WENT_IN, labels_of
 from core.dataset.images import LabelledImage
 from core.errors import BlobDamaged
 from core.feedback.boxes import StoredDetection, is_drawn
@@ -46,11 +46,12 @@ def drawn_in(store: Store, batch_id: str, *, but: Collection[str]) -> list[Label
 def learned_by(store: Store, checkpoint: Checkpoint) -> frozenset[str]:
     """sha256 of the feedback images that a checkpoint has learned from, or one that it descends from."""
     with store.database.read() as session:
-        digests = {ancestor.dataset_digest for ancestor in _line_of(session, checkpoint)} - {None}
+        line = [ancestor.id for ancestor in _line_of(session, checkpoint)]
         query = (
             sa.select(Sample.blob_sha256)
             .join(RevisionSample, RevisionSample.sample_id == Sample.id)
-            .where(RevisionSample.dataset_digest.in_(digests), RevisionSample.role != "holdout")
+            .join(Checkpoint, Checkpoint.dataset_digest == RevisionSample.dataset_digest)
+            .where(Checkpoint.id.in_(line), WENT_IN)
         )
         return frozenset(sha256 for sha256 in session.scalars(query) if sha256)
 

@@ -19,8 +19,8 @@ _USUAL_LEARNING_RATE = (1e-5, 1e-3)
 _FEW_BOXES = 10
 _FEW_TEST_IMAGES = 100
 _GAPS_ARE_FILLED = (
-    f"Boxes that the live model is at least {GAP_CONFIDENCE:.0%} sure of are added where nobody drew one, and "
-    "learned from unseen. How many is known once the images are here."
+    f"Boxes that the live model is at least {GAP_CONFIDENCE:.0%} sure of are added where nobody drew one, "
+    "and learned from unseen. How many is known once the images are here."
 )
 
 

@@ -20,7 +20,7 @@ from tests.api.runs import BODY, newest
 from tests.factories import make_settings
 
 ASYNC = {"Prefer": "respond-async"}
-ORDERS = ("/stop", "/cancel", "/retry", "/retrain")
+ORDERS = ("/stop", "/cancel", "/retry", "/retrain", "/quarantine", "/repair", "/fill-gaps")
 
 
 def bearer(key: str) -> dict[str, str]:
