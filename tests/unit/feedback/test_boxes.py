@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.feedback.boxes import MAX_OVERHANG_PX, check_unseen, fit
+from core.feedback.boxes import MAX_OVERHANG_PX, check_unseen, fit, on_grid
 from core.feedback.reasons import Refusal
 from core.schemas import Box, Detection
 from tests.factories import CLASS_NAMES, Xyxy, detection
@@ -167,3 +167,29 @@ def test_fitting_twice_changes_nothing(width_px: int, height_px: int, data: st.D
         return
     xyxy = once[0]["xyxy"]
     assert fit(posted((xyxy[0], xyxy[1], xyxy[2], xyxy[3])), CLASS_NAMES, width_px, height_px) == once
+
+
+@given(
+    st.tuples(*[st.floats(0, 30_000)] * 2),
+    st.tuples(*[st.floats(1, 20_000)] * 2),
+    st.integers(20_000, 50_000),
+)
+def test_a_box_that_went_through_shares_is_still_the_same(
+    corner: tuple[float, float], size: tuple[float, float], side_px: int
+) -> None:
+    x, y = corner
+    xyxy = on_grid((x, y, x + size[0], y + size[1]))
+    center_x, center_y = (xyxy[0] + xyxy[2]) / 2 / side_px, (xyxy[1] + xyxy[3]) / 2 / side_px
+    width, height = (xyxy[2] - xyxy[0]) / side_px, (xyxy[3] - xyxy[1]) / side_px
+    again = (
+        (center_x - width / 2) * side_px,
+        (center_y - height / 2) * side_px,
+        (center_x + width / 2) * side_px,
+        (center_y + height / 2) * side_px,
+    )
+    assert on_grid(again) == xyxy
+    assert max(abs(now - before) for now, before in zip(xyxy, (x, y), strict=False)) < 1e-6
+
+
+def test_stored_boxes_lie_on_the_grid() -> None:
+    assert fitted((1 / 3, 0.1, 20.2, 30.3)) == [list(on_grid((1 / 3, 0.1, 20.2, 30.3)))]
