@@ -5,6 +5,7 @@
     ├── IdempotencyConflict       idempotency_conflict        422
     ├── NoUsableImages            no_usable_images            422
     ├── NothingApproved           nothing_approved            409
+    ├── UnusableImage             unusable_image              422
     ├── NotFound                  not_found                   404
     ├── NotRepairable             not_repairable              409
     ├── Unauthorized              unauthorized                401
@@ -105,6 +106,12 @@ class NothingApproved(TmsError):
     """No approved sample is left that a champion has not learned from."""
 
     code, status, title = "nothing_approved", 409, "There is nothing approved to learn from"
+
+
+class UnusableImage(TmsError):
+    """An image file was handed in that intake would put aside."""
+
+    code, status, title = "unusable_image", 422, "The image cannot be used"
 
 
 class NotFound(TmsError):

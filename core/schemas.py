@@ -73,7 +73,11 @@ class Detection(Wire):
 class FeedbackImage(Wire):
     """One image with every object that should have been found in it."""
 
-    image_url: str = Field(min_length=1, max_length=2_048, description="http(s) address of the image.")
+    image_url: str = Field(
+        min_length=1,
+        max_length=2_048,
+        description="http(s) address of the image, or `blob:<sha256>`, the address of an upload.",
+    )
     detections: list[Detection] = Field(
         max_length=MAX_DETECTIONS,
         description="All objects of the image; an empty list is a false alarm to unlearn.",

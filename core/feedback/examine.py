@@ -1,6 +1,6 @@
 """Looks at posted samples, several at a time: fetch, decode, store the image, check the boxes.
 
-Touches no table, so that what comes of it can be written in the order of the batch.
+Writes to no table, so that what comes of it can be written in the order of the batch.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
-from core.feedback import boxes, fingerprints
+from core.feedback import boxes, fingerprints, uploads
 from core.feedback.boxes import Fault, StoredDetection
 from core.feedback.download import Downloader
 from core.feedback.fingerprints import Fingerprint
@@ -135,7 +135,7 @@ class Examiner:
         # An image that was put aside for something else need not be fetched again.
         if sample.blob_sha256 is not None:
             return self._store.blobs.get(sample.blob_sha256)
-        return self._downloader.fetch(sample.image_url)
+        return uploads.fetch(self._store, self._downloader, sample.image_url)
 
     def _keep(self, findings: Findings, content: bytes) -> UprightImage:
         with self._decoders:

@@ -58,6 +58,10 @@ REASONS = {
     "fetch_not_an_image": Reason(
         "A page, not an image", "Post the address of the image file itself; it must need no sign-in."
     ),
+    "fetch_unknown_upload": Reason(
+        "No upload at this address",
+        "Upload the image file with POST /api/images, then post it again with the address in the answer.",
+    ),
     "decode_empty": Reason("The file is empty", "Upload the image again at its source, then post it again."),
     "decode_unsupported": Reason("Not an accepted image format", "Post a JPEG, PNG, TIFF, BMP or WebP file."),
     "decode_truncated": Reason(
