@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     counts_offset_c: float = Field(-273.15, description="Degrees Celsius of count 0 of a 16-bit image.")
     fetch_deadline_s: float = Field(30.0, gt=0, description="Seconds one image may take, retries included.")
     fetch_concurrency: int = Field(16, ge=1, le=64, description="Images fetched at once.")
+    import_max_bytes: int = Field(
+        2048 * MIB,
+        gt=0,
+        description="Largest import, in bytes; unpacked it may have four times as many.",
+    )
     holdout_share: float = Field(
         0.15, ge=0, lt=1, description="Share of feedback groups kept for judging from the 50th sample on."
     )

@@ -38,6 +38,7 @@ _TURNS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+_ON_THEIR_SIDE = frozenset({5, 6, 7, 8})
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,19 @@ def normalise(content: bytes, max_pixels: int, window: CelsiusWindow | None = No
         raise
     except Exception as error:  # Decoders answer hostile files with every kind of exception.
         raise _damaged(content, error) from error
+
+
+def upright_size(content: bytes, max_pixels: int) -> tuple[int, int]:
+    """Width and height in pixels of the upright image, by the header of the file alone.
+
+    Raises:
+        Refusal: One of the `decode_` codes, `image_too_large` or `fetch_not_an_image`.
+    """
+    if not content:
+        raise Refusal("decode_empty", "The file has 0 bytes.")
+    image = _opened(content, max_pixels)
+    is_on_its_side = _orientation(image) in _ON_THEIR_SIDE
+    return (image.height, image.width) if is_on_its_side else image.size
 
 
 def _opened(content: bytes, max_pixels: int) -> Image.Image:

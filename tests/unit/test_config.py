@@ -33,6 +33,7 @@ SET: dict[str, tuple[str, Any]] = {
     "window_high_c": ("120", 120.0),
     "counts_scale": ("0.01", 0.01),
     "counts_offset_c": ("-100", -100.0),
+    "import_max_bytes": ("4000", 4000),
     "holdout_share": ("0.2", 0.2),
     "regression_margin": ("0.02", 0.02),
     "retrain_samples": ("50", 50),
