@@ -42,10 +42,10 @@ def recognised(archive: Archive) -> FormatName:
     found = [name for name, known in FORMATS.items() if known.recognises(archive)]
     titles = ", ".join(known.title for known in FORMATS.values())
     if not found:
-        left_out = "".join(f" {one.file} was not looked at: {one.detail}" for one in archive.problems[:_SHOWN])
+        reasons = [f" {one.file} was not looked at: {one.detail}" for one in archive.problems[:_SHOWN]]
         raise InvalidRequest(
             f"No labels were found beside {len(archive.images)} images. Taken are {titles}: "
-            f"as one zip with the images, or images and label files together.{left_out}"
+            f"as one zip with the images, or images and label files together.{''.join(reasons)}"
         )
     if len(found) > 1:
         both = " and ".join(FORMATS[name].title for name in found)
