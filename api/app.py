@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 
 from api.access_log import AccessLog
+from api.limits import IMAGES, IMPORTS, max_body_bytes
 from api.log import log, log_file
 from api.metrics import expose_metrics
 from api.openapi import describe
@@ -23,10 +24,13 @@ from api.problems import handle_problems
 from api.routes import (
     batch_scores,
     checkpoints,
+    exports,
     feedback,
     finetune,
     gaps,
     health,
+    images,
+    imports,
     provenance,
     quarantine,
     retrain,
@@ -44,7 +48,7 @@ from core.store import Store
 # In the order of the API's description.
 _WITH_ROUTES = (
     finetune, feedback, quarantine, gaps, batch_scores, retrain, runs, run_events, run_orders,
-    checkpoints, provenance, health,
+    checkpoints, provenance, exports, health,
 )  # fmt: skip
 _KEEPER_LOOKS_EVERY_S = 5.0
 _LAST_ANSWERS_S = 10
@@ -70,6 +74,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     handle_problems(app)
     for module in _WITH_ROUTES:
         app.include_router(module.router)
+    for router, path in ((images.router, IMAGES), (imports.router, IMPORTS)):
+        app.include_router(router, max_body_size=max_body_bytes(path, settings))
     expose_metrics(app)
     if settings.is_demo:
         app.mount(DEMO_IMAGES, _DemoImages(directory=settings.demo_dir / "feedback", check_dir=False))

@@ -26,6 +26,26 @@ QUARANTINED: dict[str, Any] = {
     "detail": "The host answered 404.", "repair": "Check the address, then post the image again.",
 }  # fmt: skip
 
+UPLOADED_IMAGE: dict[str, Any] = {
+    "image_url": f"blob:{_DIGEST}", "sha256": _DIGEST, "width": 640, "height": 480,
+}  # fmt: skip
+
+IMPORT_REPORT: dict[str, Any] = {
+    "format": "coco", "batch_id": "batch-01981c5d2f7a7c3e9d4b6a8f10e2c3d4", "images": 2, "boxes": 3,
+    "images_without_box": 0, "images_left_out": 1, "boxes_left_out": 0,
+    "classes": [
+        {"name": "Hot-Joint", "boxes": 3, "live_name": "hot joint", "why": "alike"},
+        {"name": "bird", "boxes": 1, "live_name": None, "why": "chosen"},
+    ],
+    "problems": [
+        {
+            "file": "T9_004.jpg", "place": None, "detail": "No label belongs to this image.",
+            "repair": "Label it.", "costs": "image",
+        }
+    ],
+    "problem_count": 1,
+}  # fmt: skip
+
 REQUEST: dict[str, Any] = {
     "images": [{"image_url": _IMAGE_URL, "detections": [{"box": _BOX, "class_id": 0}]}],
     "epochs": 2,

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 
+from api.limits import too_large
 from api.log import log
-from core.config import MIB
 from core.errors import (
     DatabaseUnavailable,
     Forbidden,
@@ -28,8 +28,6 @@ from core.errors import (
 from core.store.ids import new_id
 
 MEDIA_TYPE = "application/problem+json"
-MAX_BODY_BYTES = 32 * MIB
-TOO_LARGE = f"The body is over {MAX_BODY_BYTES // MIB} MiB. Post the images as several batches."
 _ERRORS_SHOWN = 100
 _POINTER_CHARACTERS = 200
 
@@ -43,7 +41,6 @@ _HTTP_ERRORS: dict[int, tuple[type[TmsError], str]] = {
     401: (Forbidden, "This file may not be read."),
     404: (NotFound, "Nothing lives at this address. GET /openapi.json lists every address."),
     405: (MethodNotAllowed, "Use a method that the Allow header names."),
-    413: (PayloadTooLarge, TOO_LARGE),
 }
 
 
@@ -110,6 +107,8 @@ async def _on_error(request: Request, error: TmsError) -> JSONResponse:
 
 
 async def _on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+    if error.status_code == PayloadTooLarge.status:
+        return answer(PayloadTooLarge(too_large(request.url.path, request.app.state.settings)), request)
     kind, detail = _HTTP_ERRORS.get(error.status_code, (TmsError, str(error.detail)))
     return answer(kind(detail), request, dict(error.headers or {}))
 

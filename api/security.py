@@ -19,7 +19,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from api.problems import MAX_BODY_BYTES, TOO_LARGE, declared
+from api.limits import MAX_BODY_BYTES, max_body_bytes, too_large
+from api.problems import declared
 from core.config import Settings
 from core.errors import (
     DatabaseUnavailable,
@@ -75,8 +76,13 @@ def actor_of(request: Request) -> Actor:
 ActorDep = Annotated[Actor, Depends(actor_of)]
 
 
-def scoped(scope: Scope) -> APIRouter:
-    """A router under /api whose every route needs a key of at least this scope."""
+def scoped(scope: Scope, max_body_size: int | None = MAX_BODY_BYTES) -> APIRouter:
+    """A router under /api whose every route needs a key of at least this scope.
+
+    Args:
+        scope: The scope.
+        max_body_size: Of each body, in bytes; None leaves that to whoever includes the router.
+    """
     errors: tuple[type[TmsError], ...] = (Unauthorized, Forbidden, HostRefused, PayloadTooLarge, TmsError)
     return APIRouter(
         prefix="/api",
@@ -85,7 +91,7 @@ def scoped(scope: Scope) -> APIRouter:
         # The production client of before may send its JSON without naming the type. That cannot be abused
         # from a foreign page: `Guard` checks the origin.
         strict_content_type=False,
-        max_body_size=MAX_BODY_BYTES,
+        max_body_size=max_body_size,
     )
 
 
@@ -103,7 +109,7 @@ class Guard:
             headers = Headers(scope=scope)
             check_host(headers, self._settings)
             check_origin(scope["method"], headers)
-            check_length(headers)
+            check_length(scope["path"], headers, self._settings)
             if not _is_public(scope["path"]):
                 actor = await run_in_threadpool(_authenticate, scope, headers)
                 scope.setdefault("state", {})["actor"] = actor
@@ -136,15 +142,15 @@ def check_origin(method: str, headers: Headers) -> None:
         raise Forbidden("Web pages of other sites may not call this API. Call it from a program.")
 
 
-def check_length(headers: Headers) -> None:
+def check_length(path: str, headers: Headers, settings: Settings) -> None:
     """Refuse a body that says it is too large before any of it is read.
 
     Raises:
-        PayloadTooLarge: If Content-Length is over the limit.
+        PayloadTooLarge: If Content-Length is over the limit of the address.
     """
     length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
-        raise PayloadTooLarge(TOO_LARGE)
+    if length.isdecimal() and int(length[:20]) > max_body_bytes(path, settings):
+        raise PayloadTooLarge(too_large(path, settings))
 
 
 def check_binding(store: Store, host: str) -> None:

@@ -16,6 +16,7 @@ Promotion = Literal["no_regression", "proven_gain", "manual"]
 Verdict = Literal["pass", "fail", "not_enough_evidence"]
 LearnsFrom = Literal["batch", "approved"]
 SampleRole = Literal["feedback", "replay", "holdout"]
+ImportFormat = Literal["yolo", "coco", "label_studio", "cvat"]
 RunStatus = Literal[
     "queued", "preparing", "training", "evaluating", "succeeded", "failed", "cancelled", "interrupted"
 ]
@@ -159,6 +160,24 @@ class FeedbackRequest(Wire):
         description="Add what the live model is sure of where nobody drew a box; such boxes are marked. Only "
         "for images on which not every object is drawn.",
     )
+
+
+class ImportOptions(Wire):
+    """How labelled images are taken in."""
+
+    mapping: dict[str, str | None] = Field(
+        {},
+        description="For class names of the import, the live model's class; null leaves their boxes out. "
+        "Others stand for what they did in an earlier import, or for the class that is called alike.",
+    )
+    format: ImportFormat | None = Field(
+        None, description="Recognised by the content of the files when empty."
+    )
+    trusted: bool = Field(
+        False, description="Samples that pass intake are approved without a look at them; else they wait."
+    )
+    note: str | None = Field(None, max_length=2_000, description="A remark kept with the batch.")
+    dry_run: bool = Field(False, description="Answer with what is in it; take nothing.")
 
 
 class RetrainRequest(Hyperparameters):

@@ -11,7 +11,7 @@ from core.feedback.reasons import Refusal
 from core.store import Store
 from core.store.tables import Upload
 
-_SCHEME = "blob:"
+SCHEME = "blob:"
 
 
 def keep(store: Store, content: bytes, actor: str) -> str:
@@ -32,7 +32,7 @@ def keep(store: Store, content: bytes, actor: str) -> str:
     # It may have been handed in before, or by somebody else in this moment.
     with suppress(IntegrityError), store.database.write() as session:
         session.add(upload)
-    return _SCHEME + sha256
+    return SCHEME + sha256
 
 
 def check_size(store: Store, size_bytes: int, what: str) -> None:
@@ -56,9 +56,9 @@ def fetch(store: Store, downloader: Downloader, address: str) -> bytes:
         Refusal: One of the `fetch_` codes. The blob store holds more than uploads; nothing else is given out.
         BlobStoreUnavailable: If the blob store does not answer.
     """
-    if not address.startswith(_SCHEME):
+    if not address.startswith(SCHEME):
         return downloader.fetch(address)
-    sha256 = address.removeprefix(_SCHEME)
+    sha256 = address.removeprefix(SCHEME)
     with store.database.read() as session:
         if session.get(Upload, sha256) is None:
             raise Refusal("fetch_unknown_upload", f"No file was uploaded under {address}.")

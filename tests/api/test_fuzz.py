@@ -13,6 +13,7 @@ from schemathesis.specs.openapi import checks
 from api.app import create_app
 from tests.api.conftest import serving
 from tests.factories import make_settings
+from tests.unit.registry.factories import promote, register
 
 OPERATIONS = [
     found.ok() for found in schemathesis.openapi.from_dict(create_app().openapi()).get_all_operations()
@@ -30,7 +31,9 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = make_settings(tmp_path_factory.mktemp("fuzz"))
-    with serving(create_app(settings), settings) as (_, address):
+    app = create_app(settings)
+    with serving(app, settings) as (_, address):
+        promote(app.state.store, register(app.state.store, b"weights"), None)
         yield f"http://{address}"
 
 

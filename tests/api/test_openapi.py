@@ -13,8 +13,10 @@ from pydantic import TypeAdapter
 
 from api import examples
 from api.event_stream import RunEventView
+from api.routes.images import UploadedImage
 from core import __version__, config
 from core.feedback.batches import BatchDetail, BatchView
+from core.feedback.imports.inspection import ImportReport
 from core.registry.checkpoint_views import CheckpointView
 from core.registry.provenance import LearnedSample, Sighting
 from core.schemas import (
@@ -57,6 +59,8 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (FineTuneSummary, examples.SUMMARY),
         (DatasetPreview, examples.PREVIEW),
         (QuarantinedImage, examples.QUARANTINED),
+        (UploadedImage, examples.UPLOADED_IMAGE),
+        (ImportReport, examples.IMPORT_REPORT),
         (RunView, examples.QUEUED_RUN),
         (RunView, examples.STOPPING_RUN),
         (RunView, examples.RETRY),

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from api.problems import MAX_BODY_BYTES
+from api.limits import MAX_BODY_BYTES
 from core import errors
 from core.config import Settings
 from core.errors import ERRORS_BY_CODE, DiskFull, NoUsableImages, TmsError, restore_error

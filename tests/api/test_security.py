@@ -20,7 +20,9 @@ from tests.api.runs import BODY, newest
 from tests.factories import make_settings
 
 ASYNC = {"Prefer": "respond-async"}
-ORDERS = ("/stop", "/cancel", "/retry", "/retrain", "/quarantine", "/repair", "/fill-gaps")
+ORDERS = (
+    "/stop", "/cancel", "/retry", "/retrain", "/quarantine", "/repair", "/fill-gaps", "/imports", "/export",
+)  # fmt: skip
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from core.config import MIB, Settings
 from core.errors import InvalidRequest, PayloadTooLarge
 from core.feedback.images import upright_size
 from core.feedback.imports.names import Directory, cleaned, is_image, is_left_by_system
-from core.feedback.imports.records import Problem, Unreadable
+from core.feedback.imports.records import ImportProblem, Unreadable
 from core.feedback.imports.zips import Member, is_zip, members_of, open_zip
 from core.feedback.reasons import Refusal
 from core.schemas import MAX_IMAGES
@@ -49,7 +49,7 @@ class Archive:
         self._documents: dict[str, Any] = {}
         self._zips = ExitStack()
         self._size_bytes = 0
-        self.problems: list[Problem] = []
+        self.problems: list[ImportProblem] = []
         try:
             for name, file in sources:
                 self._take(name, file)
@@ -85,12 +85,12 @@ class Archive:
         elif not is_left_by_system(name):
             self._add(_loose(name, file))
 
-    def _add(self, found: Member | Problem) -> None:
-        if isinstance(found, Problem):
+    def _add(self, found: Member | ImportProblem) -> None:
+        if isinstance(found, ImportProblem):
             self.problems.append(found)
         elif found.name in self._members:
             self.problems.append(
-                Problem(
+                ImportProblem(
                     file=found.name,
                     place=None,
                     detail="Another file has the same path; the first one is used.",

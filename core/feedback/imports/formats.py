@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from core.errors import InvalidRequest
 from core.feedback.imports import coco, cvat, label_studio, yolo
 from core.feedback.imports.archive import Archive
 from core.feedback.imports.reading import Reading
 from core.feedback.imports.records import LabelledFile
-
-FormatName = Literal["yolo", "coco", "label_studio", "cvat"]
+from core.schemas import ImportFormat
 
 _SHOWN = 3
 
@@ -24,7 +22,7 @@ class Format:
     read: Callable[[Reading], Iterator[LabelledFile]]
 
 
-FORMATS: dict[FormatName, Format] = {
+FORMATS: dict[ImportFormat, Format] = {
     "yolo": Format("YOLO", yolo.recognises, yolo.read),
     "coco": Format("COCO JSON", coco.recognises, coco.read),
     "label_studio": Format("Label Studio JSON", label_studio.recognises, label_studio.read),
@@ -32,7 +30,7 @@ FORMATS: dict[FormatName, Format] = {
 }
 
 
-def recognised(archive: Archive) -> FormatName:
+def recognised(archive: Archive) -> ImportFormat:
     """The format of an archive, by the content of its files.
 
     Raises:

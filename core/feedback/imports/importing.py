@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any
 
@@ -11,36 +10,15 @@ from core.errors import InvalidRequest
 from core.feedback import uploads
 from core.feedback.boxes import on_grid
 from core.feedback.imports.archive import Archive
-from core.feedback.imports.class_names import SOURCE, ClassMap, Match, matches, remembered_map
-from core.feedback.imports.formats import FormatName
+from core.feedback.imports.class_names import SOURCE, Match, matches, remembered_map
 from core.feedback.imports.inspection import ImportReport, Inspection, Progress, inspect, report_on
 from core.feedback.imports.records import LabelledFile, Unreadable
 from core.feedback.intake import record_batch
-from core.schemas import FeedbackRequest
+from core.schemas import FeedbackRequest, ImportOptions
 from core.store import Store
 
 _ID_CHARACTERS = 200
 _PROBLEMS_NAMED = 3
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """How labelled images are taken in.
-
-    Attributes:
-        chosen: For class names of the import, the live model's class; None leaves their boxes out. Names that
-            are not in it stand for what they did in an earlier import, or for the class that is called alike.
-        format_name: The format; None has it recognised.
-        note: A remark kept with the batch.
-        is_trusted: Whether samples that pass intake are approved without a look at them.
-        dry_run: Look, and take nothing.
-    """
-
-    chosen: ClassMap = field(default_factory=dict)
-    format_name: FormatName | None = None
-    note: str | None = None
-    is_trusted: bool = False
-    dry_run: bool = False
 
 
 def import_files(
@@ -69,9 +47,9 @@ def import_files(
             is recorded then; the same import may be tried again.
     """
     with Archive(sources, store.settings) as archive:
-        inspection = inspect(archive, options.format_name, on_progress)
+        inspection = inspect(archive, options.format, on_progress)
         names = inspection.boxes_per_class
-        matched = matches(names, class_names, options.chosen, remembered_map(store))
+        matched = matches(names, class_names, options.mapping, remembered_map(store))
         if options.dry_run:
             return report_on(inspection, matched, None)
         _check(inspection, matched, class_names)
@@ -84,7 +62,7 @@ def import_files(
             request,
             source=SOURCE,
             actor=actor,
-            is_trusted=options.is_trusted,
+            is_trusted=options.trusted,
             class_map=class_map,
         ).id
     return report_on(inspection, matched, batch_id)

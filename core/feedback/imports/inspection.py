@@ -10,14 +10,16 @@ from pydantic import BaseModel, Field
 from core.errors import InvalidRequest
 from core.feedback.imports.archive import Archive
 from core.feedback.imports.class_names import Match, Why
-from core.feedback.imports.formats import FORMATS, FormatName, recognised
+from core.feedback.imports.formats import FORMATS, recognised
 from core.feedback.imports.reading import PROBLEMS_LISTED, Reading
-from core.feedback.imports.records import LabelledFile, Problem, Unreadable
-from core.schemas import MAX_DETECTIONS
+from core.feedback.imports.records import ImportProblem, LabelledFile, Unreadable
+from core.schemas import MAX_DETECTIONS, ImportFormat
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many images are done; may raise to stop."""
 _MAX_CLASSES = 1_000
+# No image is as large; whatever is nearer is looked at in intake. NaN is not.
+_FAR_PX = 1e7
 _MAX_NAME_CHARACTERS = 200
 
 
@@ -35,10 +37,10 @@ class Inspection:
         boxes_left_out: Boxes of other images that cannot.
     """
 
-    format_name: FormatName
+    format_name: ImportFormat
     files: tuple[LabelledFile, ...]
     boxes_per_class: Mapping[str, int]
-    problems: tuple[Problem, ...]
+    problems: tuple[ImportProblem, ...]
     problem_count: int
     images_left_out: int
     boxes_left_out: int
@@ -59,7 +61,7 @@ class ImportedClass(BaseModel):
 class ImportReport(BaseModel):
     """What an import holds and what is taken of it; of a dry run, what would be."""
 
-    format: FormatName
+    format: ImportFormat
     batch_id: str | None = Field(description="The feedback batch it became; empty for a dry run.")
     images: int
     boxes: int
@@ -67,11 +69,11 @@ class ImportReport(BaseModel):
     images_left_out: int = Field(description="Images that cannot be used; `problems` says why.")
     boxes_left_out: int = Field(description="Boxes that cannot be used, of images that can.")
     classes: list[ImportedClass]
-    problems: list[Problem] = Field(description=f"The first {PROBLEMS_LISTED}.")
+    problems: list[ImportProblem] = Field(description=f"The first {PROBLEMS_LISTED}.")
     problem_count: int
 
 
-def inspect(archive: Archive, format_name: FormatName | None, on_progress: Progress) -> Inspection:
+def inspect(archive: Archive, format_name: ImportFormat | None, on_progress: Progress) -> Inspection:
     """Read every label and the size of every image.
 
     Args:
@@ -100,7 +102,7 @@ def inspect(archive: Archive, format_name: FormatName | None, on_progress: Progr
     )
 
 
-def _read(reading: Reading, format_name: FormatName, on_progress: Progress) -> list[LabelledFile]:
+def _read(reading: Reading, format_name: ImportFormat, on_progress: Progress) -> list[LabelledFile]:
     files = []
     total = len(reading.archive.images)
     on_progress("Reading labels", 0, total)
@@ -115,6 +117,9 @@ def _is_sound(reading: Reading, file: LabelledFile) -> bool:
     if len(file.boxes) > MAX_DETECTIONS:
         detail = f"It has {len(file.boxes)} boxes; at most {MAX_DETECTIONS} are taken."
         reading.tell(file.name, detail, "Keep those that matter.", costs="image")
+        return False
+    if not all(abs(edge) <= _FAR_PX for box in file.boxes for edge in box.xyxy):
+        reading.tell(file.name, "A box lies far outside of it.", "Correct the box.", costs="image")
         return False
     if any(len(box.class_name) > _MAX_NAME_CHARACTERS for box in file.boxes):
         detail = f"A class name has over {_MAX_NAME_CHARACTERS} characters."

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from core.feedback.imports.archive import Archive
 from core.feedback.imports.names import folder_of
-from core.feedback.imports.records import Costs, Problem, Unreadable
+from core.feedback.imports.records import Costs, ImportProblem, Unreadable
 
 PROBLEMS_LISTED = 1_000
 HALF_LABELLED = "Correct it. Until then the image is left out, as half its labels would mislead."
@@ -34,7 +34,7 @@ class Reading:
     def __init__(self, archive: Archive) -> None:
         """Begin with the files that the archive itself would not look at."""
         self.archive = archive
-        self.problems: list[Problem] = []
+        self.problems: list[ImportProblem] = []
         self.problem_count = 0
         self.left_out: Counter[Costs] = Counter()
         self._accounted_for: set[str] = set()
@@ -49,9 +49,9 @@ class Reading:
         """Note what could not be taken as it is; an image that it costs is not told of again."""
         if costs == "image":
             self._accounted_for.add(file)
-        self._note(Problem(file=file, place=place, detail=detail, repair=repair, costs=costs))
+        self._note(ImportProblem(file=file, place=place, detail=detail, repair=repair, costs=costs))
 
-    def _note(self, problem: Problem) -> None:
+    def _note(self, problem: ImportProblem) -> None:
         self.problem_count += 1
         self.left_out[problem.costs] += 1
         if len(self.problems) < PROBLEMS_LISTED:
@@ -82,7 +82,7 @@ class Reading:
             repair = "Give the images different names, or import the folders one by one."
         else:
             detail, repair = f"The image {wanted[0]} is not in the archive.", "Add it, and import again."
-        self._note(Problem(file=file, place=place, detail=detail, repair=repair, costs="image"))
+        self._note(ImportProblem(file=file, place=place, detail=detail, repair=repair, costs="image"))
         return None
 
     def upright_size(self, image: str) -> tuple[int, int] | None:

@@ -32,7 +32,7 @@ class LabelledFile:
     group: str | None = None
 
 
-class Problem(BaseModel):
+class ImportProblem(BaseModel):
     """Something that could not be taken as it is, where it stands, and what to do about it."""
 
     model_config = ConfigDict(frozen=True)
@@ -52,6 +52,6 @@ class Unreadable(Exception):
         super().__init__(f"{file}: {detail} {repair}")
         self.file, self.detail, self.repair = file, detail, repair
 
-    def as_problem(self, costs: Costs) -> Problem:
+    def as_problem(self, costs: Costs) -> ImportProblem:
         """The same as something that was left out."""
-        return Problem(file=self.file, place=None, detail=self.detail, repair=self.repair, costs=costs)
+        return ImportProblem(file=self.file, place=None, detail=self.detail, repair=self.repair, costs=costs)

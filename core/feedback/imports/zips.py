@@ -11,7 +11,7 @@ from typing import IO
 from core.config import MIB
 from core.errors import InvalidRequest
 from core.feedback.imports.names import cleaned, is_image, is_left_by_system
-from core.feedback.imports.records import Costs, Problem
+from core.feedback.imports.records import Costs, ImportProblem
 
 _LEADS_OUT = ("Its name leads out of the archive.", "Pack the folder itself, with plain names.")
 _STARTS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -92,7 +92,7 @@ class _Guarded(io.RawIOBase):
         return True
 
 
-def members_of(archive: zipfile.ZipFile) -> Iterator[Member | Problem]:
+def members_of(archive: zipfile.ZipFile) -> Iterator[Member | ImportProblem]:
     """Each file of the zip, or why it is not looked at; folders and what systems leave are passed over."""
     for entry in archive.infolist():
         raw_name = _name_of(entry)
@@ -139,6 +139,6 @@ def _refusal(entry: zipfile.ZipInfo) -> tuple[str, str] | None:
     return next(((detail, repair) for detail, (repair, applies) in refusals.items() if applies), None)
 
 
-def _left_out(name: str, detail: str, repair: str) -> Problem:
+def _left_out(name: str, detail: str, repair: str) -> ImportProblem:
     costs: Costs = "image" if is_image(name) else "nothing"
-    return Problem(file=name, place=None, detail=detail, repair=repair, costs=costs)
+    return ImportProblem(file=name, place=None, detail=detail, repair=repair, costs=costs)

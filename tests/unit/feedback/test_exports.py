@@ -21,8 +21,9 @@ from core.dataset.base_set import read_base_set
 from core.errors import BlobDamaged, InvalidRequest, NotFound
 from core.feedback import corrections, uploads
 from core.feedback.exports import ExportFormat, Selection, export
-from core.feedback.imports.importing import ImportOptions, import_files
+from core.feedback.imports.importing import import_files
 from core.feedback.intake import approved_samples, record_batch, take_in
+from core.schemas import ImportOptions
 from core.store import Store
 from core.store.tables import Sample
 from tests.factories import (
@@ -45,13 +46,13 @@ def posted(store: Store, content: bytes, *boxes: dict[str, Any], **more: Any) ->
 
 def taken(store: Store, *images: dict[str, Any], approve: bool = True) -> str:
     with store.database.write() as session:
-        batch_id = record_batch(session, request(*images), source="test", actor="ada").id
+        batch_id = record_batch(session, request(*images), source="test", actor="ada", is_trusted=approve).id
     take_in(
         store,
         batch_id,
         class_names=CLASS_NAMES,
-        judged_sha256=(),
-        approve_as="ada" if approve else None,
+        judging={},
+        champion_id=None,
         on_progress=lambda done, total: None,
     )
     return batch_id
@@ -297,7 +298,7 @@ def imported(store: Store, sources: Sequence[tuple[str, bytes]]) -> str:
     report = import_files(
         store,
         [(name, io.BytesIO(content)) for name, content in sources],
-        ImportOptions(),
+        ImportOptions(trusted=True),
         class_names=CLASS_NAMES,
         actor="ada",
         on_progress=lambda phase, done, total: None,
@@ -307,8 +308,8 @@ def imported(store: Store, sources: Sequence[tuple[str, bytes]]) -> str:
         store,
         report.batch_id or "",
         class_names=CLASS_NAMES,
-        judged_sha256=(),
-        approve_as="ada",
+        judging={},
+        champion_id=None,
         on_progress=lambda done, total: None,
     )
     return report.batch_id or ""

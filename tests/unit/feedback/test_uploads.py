@@ -81,8 +81,8 @@ def test_uploads_go_through_intake_like_downloads(any_store: Store) -> None:
         any_store,
         batch_id,
         class_names=CLASS_NAMES,
-        judged_sha256=(),
-        approve_as="feed",
+        judging={},
+        champion_id=None,
         on_progress=lambda done, total: None,
     )
     (sample,) = approved_samples(any_store, batch_id)

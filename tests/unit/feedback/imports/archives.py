@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.feedback.imports.archive import Archive
-from core.feedback.imports.formats import FormatName
 from core.feedback.imports.inspection import Inspection, inspect
+from core.schemas import ImportFormat
 from tests.factories import make_settings, thermal_file
 
 Files = Mapping[str, bytes | str]
@@ -33,7 +33,7 @@ def silent(phase: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def inspected(files: Files, format_name: FormatName | None = None) -> Inspection:
+def inspected(files: Files, format_name: ImportFormat | None = None) -> Inspection:
     """What is read from a zip of these files."""
     with Archive([("import.zip", zipped(files))], SETTINGS) as archive:
         return inspect(archive, format_name, silent)

@@ -149,6 +149,13 @@ def test_rows_that_are_none_are_told_by_their_place() -> None:
     ]
 
 
+@pytest.mark.parametrize("bbox", [[1e308, 0, 1e308, 5], [0, -1e200, 5, 5]])
+def test_a_box_beyond_all_numbers_leaves_its_image_out(bbox: list[float]) -> None:
+    inspection = inspected(files_of(document(annotation(bbox=bbox))))
+    assert boxes_in(inspection) == {}
+    assert told(inspection) == [("images/a.jpg", None, "image")]
+
+
 @pytest.mark.parametrize("size", [(48, 64), (128, 96)])
 def test_an_annotation_of_another_image_is_not_attached_to_this_one(size: tuple[int, int]) -> None:
     images = [{"id": 17, "file_name": "a.jpg", "width": size[0], "height": size[1]}]

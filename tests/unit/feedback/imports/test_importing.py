@@ -12,10 +12,10 @@ from core.dataset.base_set import BaseSet, read_base_set
 from core.dataset.feedback_set import labelled
 from core.dataset.revision import compose
 from core.errors import DiskFull, InvalidRequest
-from core.feedback.imports.importing import ImportOptions, import_files
+from core.feedback.imports.importing import import_files
 from core.feedback.imports.inspection import ImportedClass, ImportReport
 from core.feedback.intake import approved_samples, quarantined, take_in
-from core.schemas import Hyperparameters
+from core.schemas import Hyperparameters, ImportOptions
 from core.store import Store
 from core.store.tables import Batch, Sample, Upload
 from tests.factories import CLASS_NAMES, write_base_set
@@ -31,7 +31,7 @@ def imported(store: Store, sources: Files | Sources, **options: Any) -> ImportRe
     return import_files(
         store,
         packed,
-        ImportOptions(**options),
+        ImportOptions(**({"trusted": True} | options)),
         class_names=CLASS_NAMES,
         actor="ada",
         on_progress=silent,
@@ -43,8 +43,8 @@ def taken(store: Store, batch_id: str | None, class_names: Any = CLASS_NAMES) ->
         store,
         batch_id or "",
         class_names=class_names,
-        judged_sha256=(),
-        approve_as="ada",
+        judging={},
+        champion_id=None,
         on_progress=lambda done, total: None,
     )
     return batch_id or ""
@@ -146,9 +146,9 @@ def test_a_class_that_stands_for_nothing_has_to_be_chosen(store: Store) -> None:
     assert caught.value.extra == {"unknown_classes": ["moth", "bird"], "class_names": list(CLASS_NAMES)}
     assert count(store, Upload) == count(store, Batch) == 0
     with pytest.raises(InvalidRequest, match="no class insect"):
-        imported(store, files, chosen={"moth": "insect"})
+        imported(store, files, mapping={"moth": "insect"})
 
-    report = imported(store, files, chosen={"moth": None, "bird": "overload"})
+    report = imported(store, files, mapping={"moth": None, "bird": "overload"})
     assert (report.images, report.boxes, report.images_without_box) == (3, 2, 1)
     assert report.classes[0] == ImportedClass(name="bird", boxes=1, live_name="overload", why="chosen")
     assert [len(sample.posted) for sample in samples(store)] == [1, 0, 1]
@@ -156,13 +156,13 @@ def test_a_class_that_stands_for_nothing_has_to_be_chosen(store: Store) -> None:
 
 def test_what_was_chosen_is_proposed_the_next_time(any_store: Store) -> None:
     files = of_classes("moth", "overload")
-    imported(any_store, files, chosen={"moth": None, "overload": "hot joint"})
+    imported(any_store, files, mapping={"moth": None, "overload": "hot joint"})
     again = imported(any_store, files)
     assert [(one.live_name, one.why) for one in again.classes] == [
         (None, "remembered"),
         ("hot joint", "remembered"),
     ]
-    imported(any_store, files, chosen={"moth": "cold joint"})
+    imported(any_store, files, mapping={"moth": "cold joint"})
     newest = imported(any_store, files, dry_run=True)
     assert [one.live_name for one in newest.classes] == ["cold joint", "hot joint"]
 
@@ -172,7 +172,7 @@ def test_a_choice_that_the_live_model_no_longer_knows_is_forgotten(store: Store)
     import_files(
         store,
         [("x.zip", zipped(files))],
-        ImportOptions(chosen={"moth": "insect"}),
+        ImportOptions(mapping={"moth": "insect"}),
         class_names=["insect"],
         actor="ada",
         on_progress=silent,
@@ -207,7 +207,7 @@ def test_two_formats_at_once_have_to_be_named(store: Store) -> None:
     files = of_classes("overload") | {"a.json": '{"images": [], "annotations": [], "categories": []}'}
     with pytest.raises(InvalidRequest, match="YOLO and COCO JSON"):
         imported(store, files)
-    assert imported(store, files, format_name="yolo").images == 1
+    assert imported(store, files, format="yolo").images == 1
 
 
 def test_nothing_is_recorded_when_the_disk_is_full(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
