@@ -18,6 +18,8 @@ from core.schemas import MAX_DETECTIONS, ImportFormat
 Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many images are done; may raise to stop."""
 _MAX_CLASSES = 1_000
+# A hundred MB while they are read.
+_MAX_BOXES = 200_000
 # No image is as large; whatever is nearer is looked at in intake. NaN is not.
 _FAR_PX = 1e7
 _MAX_NAME_CHARACTERS = 200
@@ -103,10 +105,13 @@ def inspect(archive: Archive, format_name: ImportFormat | None, on_progress: Pro
 
 
 def _read(reading: Reading, format_name: ImportFormat, on_progress: Progress) -> list[LabelledFile]:
-    files = []
+    files, boxes = [], 0
     total = len(reading.archive.images)
     on_progress("Reading labels", 0, total)
     for done, file in enumerate(FORMATS[format_name].read(reading), 1):
+        boxes += len(file.boxes)
+        if boxes > _MAX_BOXES:
+            raise InvalidRequest(f"The import has over {_MAX_BOXES} boxes. Split it into several.")
         if _is_sound(reading, file):
             files.append(file)
         on_progress("Reading labels", done, max(done, total))

@@ -138,7 +138,7 @@ class _TaskReader:
             return None
         if len(finished) > 1:
             self._reading.changed(self._file, _OLDER)
-        return max(finished, key=_age)
+        return max(reversed(finished), key=_age)
 
     def _boxes(
         self, annotation: _Annotation, image: str, size_px: tuple[int, int]

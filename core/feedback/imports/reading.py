@@ -121,9 +121,8 @@ class Reading:
         for image in self.archive.images:
             if image not in self._accounted_for:
                 self.tell(image, _NO_LABEL, _LABEL_IT, costs="image")
-        for file in self.archive.others:
-            if file not in self._used | self._accounted_for:
-                self.tell(file, "The file is not used.")
+        for file in sorted(set(self.archive.others) - self._used - self._accounted_for):
+            self.tell(file, "The file is not used.")
 
 
 def rows_of(

@@ -6,7 +6,7 @@ Roboflow, Label Studio, CVAT and LabelImg.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from core.feedback.imports import shapes
@@ -32,7 +32,7 @@ def read(reading: Reading) -> Iterator[LabelledFile]:
     labels = _Labels(reading.archive)
     names = ClassNames(reading)
     for image in reading.archive.images:
-        label = labels.take(image)
+        label = labels.of.get(image)
         if label is not None:
             reading.use(label)
             boxes = _boxes(reading, image, label, names.of(label))
@@ -60,35 +60,8 @@ def _looks_like_label(archive: Archive, name: str) -> bool:
     return bool(_LABEL_LINE.match(first_line))
 
 
-class _Labels:
-    """Which label belongs to which image: beside it, in a folder beside its own, or by its name alone."""
-
-    def __init__(self, archive: Archive) -> None:
-        labels = [name for name in archive.others if _may_be_label(name)]
-        self.left = dict.fromkeys(labels)
-        self._by_path = {name.casefold(): name for name in labels}
-        self._by_stem = _grouped_by_stem(labels)
-        self._images_by_stem = _grouped_by_stem(archive.images)
-
-    def take(self, image: str) -> str | None:
-        """The label file of an image; it is no longer among those that are left."""
-        label = self._find(image)
-        if label is not None:
-            self.left.pop(label, None)
-        return label
-
-    def _find(self, image: str) -> str | None:
-        for stem in (stem_of(_in_labels_folder(image)), stem_of(image)):
-            label = self._by_path.get(f"{stem}.txt".casefold())
-            if label is not None:
-                return label
-        stem = _bare_stem(image)
-        is_clear = len(self._by_stem[stem]) == len(self._images_by_stem[stem]) == 1
-        return self._by_stem[stem][0] if is_clear else None
-
-
 def _in_labels_folder(image: str) -> str:
-    """Where Ultralytics looks: the last `images` folder of the path becomes `labels`."""
+    """Where Ultralytics looks for a label: the last `images` folder of the path becomes `labels`."""
     parts = image.split("/")
     positions = [index for index, part in enumerate(parts[:-1]) if part.casefold() == "images"]
     if positions:
@@ -100,10 +73,43 @@ def _bare_stem(name: str) -> str:
     return PurePosixPath(name).stem.casefold()
 
 
-def _grouped_by_stem(names: Sequence[str]) -> dict[str, list[str]]:
+Key = Callable[[str], str]
+_MEETING_POINTS: Sequence[tuple[Key, Key]] = (
+    (lambda image: stem_of(_in_labels_folder(image)), stem_of),
+    (stem_of, stem_of),
+    (lambda image: stem_of(_in_labels_folder(image)).casefold(), lambda label: stem_of(label).casefold()),
+    (_bare_stem, _bare_stem),
+)
+
+
+class _Labels:
+    """Which label belongs to which image: they meet at one name, under which there is no other.
+
+    Attributes:
+        of: The label file of each image that has one.
+        left: Label files that belong to no image.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        labels = list(filter(_may_be_label, archive.others))
+        self.of: dict[str, str] = {}
+        self.left = dict.fromkeys(labels)
+        for of_image, of_label in _MEETING_POINTS:
+            self._pair(_grouped(archive.images, of_image), _grouped(labels, of_label))
+
+    def _pair(self, images: Mapping[str, list[str]], labels: Mapping[str, list[str]]) -> None:
+        for name in images.keys() & labels.keys():
+            image, label = images[name][0], labels[name][0]
+            is_clear = len(images[name]) == len(labels[name]) == 1
+            if is_clear and image not in self.of and label in self.left:
+                self.of[image] = label
+                del self.left[label]
+
+
+def _grouped(names: Iterable[str], key: Key) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = defaultdict(list)
     for name in names:
-        grouped[_bare_stem(name)].append(name)
+        grouped[key(name)].append(name)
     return grouped
 
 

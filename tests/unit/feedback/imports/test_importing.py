@@ -203,6 +203,18 @@ def test_an_import_without_a_usable_image_is_refused(store: Store) -> None:
         imported(store, files)
 
 
+def test_too_many_boxes_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.feedback.imports.inspection._MAX_BOXES", 2)
+    with pytest.raises(InvalidRequest, match="over 2 boxes"):
+        imported(store, of_classes(*CLASS_NAMES))
+
+
+def test_too_many_class_names_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.feedback.imports.inspection._MAX_CLASSES", 2)
+    with pytest.raises(InvalidRequest, match="3 class names"):
+        imported(store, of_classes(*CLASS_NAMES))
+
+
 def test_two_formats_at_once_have_to_be_named(store: Store) -> None:
     files = of_classes("overload") | {"a.json": '{"images": [], "annotations": [], "categories": []}'}
     with pytest.raises(InvalidRequest, match="YOLO and COCO JSON"):

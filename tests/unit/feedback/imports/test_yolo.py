@@ -52,6 +52,33 @@ def test_splits_may_hold_images_of_the_same_name() -> None:
     }
 
 
+def test_images_that_differ_in_case_alone_keep_their_own_labels() -> None:
+    files = {"classes.txt": "normal", "A.jpg": picture(1), "a.jpg": picture(2), "a.txt": "0 0.5 0.5 0.5 0.5"}
+    inspection = inspected(files)
+    assert boxes_in(inspection) == {"a.jpg": [BOX]}
+    assert told(inspection) == [("A.jpg", None, "image")]
+
+
+def test_a_label_of_another_split_is_not_taken() -> None:
+    files = {
+        "classes.txt": "normal",
+        "train/images/a.jpg": picture(1),
+        "train/labels/a.txt": "0 0.5 0.5 0.5 0.5",
+        "valid/images/a.jpg": picture(2),
+        "test/labels/a.txt": "0 0.1 0.1 0.1 0.1",
+    }
+    inspection = inspected(files)
+    assert boxes_in(inspection) == {"train/images/a.jpg": [BOX]}
+    assert told(inspection) == [("test/labels/a.txt", None, "image"), ("valid/images/a.jpg", None, "image")]
+
+
+def test_a_label_that_may_belong_to_two_images_belongs_to_none() -> None:
+    files = {"classes.txt": "normal", "a.jpg": picture(1), "a.png": picture(2), "a.txt": "0 0.5 0.5 0.5 0.5"}
+    inspection = inspected(files)
+    assert boxes_in(inspection) == {}
+    assert [costs for _, _, costs in told(inspection)] == ["image"] * 3
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
