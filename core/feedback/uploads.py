@@ -26,7 +26,7 @@ def keep(store: Store, content: bytes, actor: str) -> str:
         PayloadTooLarge: If it is larger than a download may be.
         DiskFull: If there is no space, and BlobStoreUnavailable if the blob store does not answer.
     """
-    check_size(store, len(content), "The image file")
+    _check_size(store, len(content))
     sha256 = store.blobs.put(content)
     upload = Upload(sha256=sha256, size_bytes=len(content), actor=actor)
     # It may have been handed in before, or by somebody else in this moment.
@@ -35,16 +35,11 @@ def keep(store: Store, content: bytes, actor: str) -> str:
     return SCHEME + sha256
 
 
-def check_size(store: Store, size_bytes: int, what: str) -> None:
-    """Refuse a file that is larger than a download may be.
-
-    Raises:
-        PayloadTooLarge: If so; `what` names the file in its sentence.
-    """
+def _check_size(store: Store, size_bytes: int) -> None:
     max_bytes = store.settings.image_max_bytes
     if size_bytes > max_bytes:
         raise PayloadTooLarge(
-            f"{what} has {size_bytes / MIB:.1f} MiB; at most {max_bytes / MIB:.1f} MiB are taken. "
+            f"The image file has {size_bytes / MIB:.1f} MiB; at most {max_bytes / MIB:.1f} MiB are taken. "
             "Make it smaller, or have the operator raise TMS_IMAGE_MAX_BYTES."
         )
 

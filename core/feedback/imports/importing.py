@@ -54,18 +54,7 @@ def import_files(
             return report_on(inspection, matched, None)
         _check(inspection, matched, class_names)
         posted = _keep(store, archive, inspection, matched, actor, on_progress)
-    request = FeedbackRequest.model_validate({"images": posted, "note": options.note})
-    class_map = {name: match.live_name for name, match in matched.items()}
-    with store.database.write() as session:
-        batch_id = record_batch(
-            session,
-            request,
-            source=SOURCE,
-            actor=actor,
-            is_trusted=options.trusted,
-            class_map=class_map,
-        ).id
-    return report_on(inspection, matched, batch_id)
+    return report_on(inspection, matched, _record(store, posted, options, matched, actor))
 
 
 def _check(inspection: Inspection, matched: Mapping[str, Match], class_names: Sequence[str]) -> None:
@@ -109,6 +98,23 @@ def _keep(
         )
         on_progress("Storing images", done, len(inspection.files))
     return posted
+
+
+def _record(
+    store: Store,
+    posted: list[dict[str, Any]],
+    options: ImportOptions,
+    matched: Mapping[str, Match],
+    actor: str,
+) -> str:
+    """Record the batch, with the map of its class names, and give its id."""
+    request = FeedbackRequest.model_validate({"images": posted, "note": options.note})
+    class_map = {name: match.live_name for name, match in matched.items()}
+    with store.database.write() as session:
+        batch = record_batch(
+            session, request, source=SOURCE, actor=actor, is_trusted=options.trusted, class_map=class_map
+        )
+        return batch.id
 
 
 def _base(file: LabelledFile) -> str:
