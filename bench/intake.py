@@ -34,6 +34,7 @@ _TAKE_IN = """
 import json, sys, time
 from core.config import Settings
 from core.feedback import intake
+from core.feedback.approved import approved_samples
 from core.schemas import FineTuneRequest
 from core.store import Store
 home, host, payload, names = sys.argv[1:]
@@ -45,7 +46,7 @@ with Store.open(settings) as store:
     started = time.perf_counter()
     intake.take_in(store, batch_id, class_names=json.loads(names), judging={}, champion_id=None,
                    on_progress=lambda done, total: None)
-    print(json.dumps([time.perf_counter() - started, len(intake.approved_samples(store, batch_id))]))
+    print(json.dumps([time.perf_counter() - started, len(approved_samples(store, batch_id))]))
 """
 
 

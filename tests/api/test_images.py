@@ -10,7 +10,8 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from core.config import Settings
-from core.feedback.intake import approved_samples, take_in
+from core.feedback.approved import approved_samples
+from core.feedback.intake import take_in
 from core.store import Store
 from core.store.keys import create_key
 from core.store.run_views import get_run
@@ -137,8 +138,8 @@ def test_over_real_http_an_upload_becomes_feedback(app: FastAPI, settings: Setti
             store,
             sample.batch_id,
             class_names=CLASS_NAMES,
-            judged_sha256=(),
-            approve_as="system",
+            judging={},
+            champion_id=None,
             on_progress=lambda done, total: None,
         )
         assert [f"blob:{one.blob_sha256}" for one in approved_samples(store, sample.batch_id)] == [url]

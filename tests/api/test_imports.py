@@ -196,8 +196,8 @@ def taken_in(store: Store, batch_id: str) -> None:
         store,
         batch_id,
         class_names=CLASS_NAMES,
-        judged_sha256=(),
-        approve_as=None,
+        judging={},
+        champion_id=None,
         on_progress=lambda done, total: None,
     )
 

@@ -20,9 +20,10 @@ from core.config import MIB
 from core.dataset.base_set import read_base_set
 from core.errors import BlobDamaged, InvalidRequest, NotFound
 from core.feedback import corrections, uploads
+from core.feedback.approved import approved_samples
 from core.feedback.exports import ExportFormat, Selection, export
 from core.feedback.imports.importing import import_files
-from core.feedback.intake import approved_samples, record_batch, take_in
+from core.feedback.intake import record_batch, take_in
 from core.schemas import ImportOptions
 from core.store import Store
 from core.store.tables import Sample

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pytest_httpserver import HTTPServer
 
 from core.feedback import intake
+from core.feedback.approved import approved_samples
 from core.feedback.reasons import REASONS
 from core.schemas import FineTuneRequest
 from core.store import Store
@@ -156,4 +157,4 @@ def test_a_box_without_sense_costs_its_image_alone(
     asked = request(*(image(url, box) for url, box in zip(urls, boxes, strict=False)))
     batch_id = _take_in(store, asked, image_hosts=f"localhost:{httpserver.port}")
     assert [aside.code for aside in intake.quarantined(store, batch_id)] == [code]
-    assert len(intake.approved_samples(store, batch_id)) == len(urls) - 1
+    assert len(approved_samples(store, batch_id)) == len(urls) - 1

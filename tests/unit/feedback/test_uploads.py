@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from core.errors import PayloadTooLarge
 from core.feedback import uploads
+from core.feedback.approved import approved_samples
 from core.feedback.download import Downloader
-from core.feedback.intake import approved_samples, quarantined, record_batch, take_in
+from core.feedback.intake import quarantined, record_batch, take_in
 from core.feedback.reasons import Refusal
 from core.store import Store
 from core.store.tables import Upload

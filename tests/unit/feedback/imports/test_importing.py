@@ -12,9 +12,10 @@ from core.dataset.base_set import BaseSet, read_base_set
 from core.dataset.feedback_set import labelled
 from core.dataset.revision import compose
 from core.errors import DiskFull, InvalidRequest
+from core.feedback.approved import approved_samples
 from core.feedback.imports.importing import import_files
 from core.feedback.imports.inspection import ImportedClass, ImportReport
-from core.feedback.intake import approved_samples, quarantined, take_in
+from core.feedback.intake import quarantined, take_in
 from core.schemas import Hyperparameters, ImportOptions
 from core.store import Store
 from core.store.tables import Batch, Sample, Upload
