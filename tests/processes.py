@@ -33,7 +33,7 @@ train_baseline(demo / "base_set", demo / "baseline.pt", epochs=1, image_size=128
 """
 
 
-def wait_until(condition: Callable[[], Found], timeout_s: float = 120) -> Found:
+def wait_until(condition: Callable[[], Found], timeout_s: float = 300) -> Found:
     """What the condition gives as soon as that is true; fail if it never is."""
     deadline = monotonic() + timeout_s
     tick = threading.Event()
@@ -71,14 +71,19 @@ def child_of(parent: psutil.Process, module: str) -> psutil.Process | None:
 
 def end_processes_of(home: Path) -> None:
     """End the detached workers of this home and their runners, which nobody else would."""
-    left = [process for process in psutil.process_iter() if _home_of(process) == str(home)]
+    left = processes_of(home)
     for process in left:
         process.kill()
     psutil.wait_procs(left, timeout=30)
 
 
-def _home_of(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get("TMS_HOME")
-    except psutil.Error:
-        return None
+def processes_of(home: Path, module: str = "") -> list[psutil.Process]:
+    """The processes that the product started for this home, all of them or those that run a module."""
+    return [process for process in psutil.process_iter() if _is_of(process, home, module)]
+
+
+def _is_of(process: psutil.Process, home: Path, module: str) -> bool:
+    with suppress(psutil.Error):
+        is_ours = process.environ().get("TMS_HOME") == str(home)
+        return is_ours and (not module or process.cmdline()[1:3] == ["-m", module])
+    return False

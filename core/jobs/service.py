@@ -4,9 +4,12 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
+import psutil
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
@@ -30,7 +33,10 @@ OWNED_BY_WORKER = "worker:"
 """What the id of a run's owner begins with if that is a worker, and not a caller of `run_finetune`."""
 # A process in between, so that the worker is nobody's child: a door would have to wait for its end, and a
 # terminal that is closed would take it along.
-_LAUNCH = "import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True)"
+_LAUNCH = """
+import subprocess, sys
+print(subprocess.Popen(sys.argv[1:], start_new_session=True, stdout=sys.stderr).pid)
+"""
 
 
 @dataclass(frozen=True)
@@ -223,23 +229,22 @@ class Keeper:
 
 
 def ensure_worker(store: Store) -> None:
-    """Start a detached local worker if a run or a chore needs one, and none lives here or on another host.
+    """Start a detached local worker if a run or a chore needs one, and none lives or starts here or elsewhere.
 
-    It ends by itself when nothing is queued for a while. If two doors start one at once, the second
-    worker finds the lock taken and ends.
+    It ends by itself when nothing is queued for a while. If two are started at once all the same, the second
+    finds the lock taken and ends.
     """
     if not store.settings.worker_autostart or not _need_worker(store) or _worker_lives(store):
         return
-    with (store.settings.logs_dir / "worker.log").open("ab") as log:
-        subprocess.run(
-            [sys.executable, "-c", _LAUNCH, sys.executable, "-m", "core.jobs.worker", "--exit-when-idle"],
-            cwd=CHECKOUT,
-            env={**os.environ, **store.settings.environment()},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            check=True,
-        )
+    # Whoever holds the lock is about to start one.
+    with suppress(Timeout), FileLock(store.settings.data_dir / "worker_start.lock").acquire(blocking=False):
+        if not _worker_starts(store.settings):
+            _start_worker(store.settings)
+
+
+def worker_has_started(settings: Settings) -> None:
+    """Say that the worker holds its lock, so that a successor may be started once it does no longer."""
+    _starting_worker(settings).unlink(missing_ok=True)
 
 
 def _need_worker(store: Store) -> bool:
@@ -259,3 +264,35 @@ def _worker_lives(store: Store) -> bool:
         return True
     lock.release()
     return False
+
+
+def _start_worker(settings: Settings) -> None:
+    with (settings.logs_dir / "worker.log").open("ab") as log:
+        launched = subprocess.run(
+            [sys.executable, "-c", _LAUNCH, sys.executable, "-m", "core.jobs.worker", "--exit-when-idle"],
+            cwd=CHECKOUT,
+            env={**os.environ, **settings.environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            check=True,
+        )
+    with suppress(psutil.Error):
+        worker = psutil.Process(int(launched.stdout))
+        _starting_worker(settings).write_text(f"{worker.pid} {worker.create_time()}")
+
+
+def _worker_starts(settings: Settings) -> bool:
+    """Whether the worker that was started last lives, and does not hold its lock yet.
+
+    It takes seconds until it does, and a busy door asks for one many times a second.
+    """
+    with suppress(FileNotFoundError, ValueError, psutil.Error):
+        pid, created_s = _starting_worker(settings).read_text().split()
+        worker = psutil.Process(int(pid))
+        return worker.create_time() == float(created_s) and worker.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _starting_worker(settings: Settings) -> Path:
+    return settings.data_dir / "worker_starting"

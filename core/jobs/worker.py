@@ -25,6 +25,7 @@ from core.jobs.service import (
     discard_if_cancelled,
     ensure_worker,
     put_back_orphans,
+    worker_has_started,
     worker_lock,
 )
 from core.registry import leftovers, publish
@@ -37,6 +38,8 @@ from core.store.tables import Worker, utc_now
 from core.training import failures
 
 IDLE_BEFORE_EXIT_S = 120.0
+# Doors hold the lock for a moment to see whether a worker lives.
+_LOCK_WAIT_S = 2.0
 _BELL_POLL_S = 0.05
 _QUEUE_POLL_S = 1.0
 _RUNNER_POLL_S = 0.5
@@ -57,20 +60,22 @@ def main() -> int:
     with Store.open() as store:
         lock = worker_lock(store.settings)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=_LOCK_WAIT_S)
         except Timeout:
             return 0
+        worker_has_started(store.settings)
         try:
-            _work(store, IDLE_BEFORE_EXIT_S if asked.exit_when_idle else float("inf"))
+            told_to_end = _work(store, IDLE_BEFORE_EXIT_S if asked.exit_when_idle else float("inf"))
         finally:
             lock.release()
-        if asked.exit_when_idle:
+        if not told_to_end:
             # A run may have come in since the last look, when its door saw a living worker.
             ensure_worker(store)
     return 0
 
 
-def _work(store: Store, idle_limit_s: float) -> None:
+def _work(store: Store, idle_limit_s: float) -> bool:
+    """Whether it was told to end; else it was idle for so long."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -86,6 +91,7 @@ def _work(store: Store, idle_limit_s: float) -> None:
             caretaker.make_way()
             runners.dismiss_spare()
             caretaker.end()
+    return stop.is_set()
 
 
 def _place(store: Store) -> str:

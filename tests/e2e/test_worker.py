@@ -1,11 +1,13 @@
 """The same way through queue, worker and runner, as processes of their own."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from core import run_finetune
 from core.jobs import service
 from core.store import Store, run_views, states
-from tests.processes import wait_until
+from tests.processes import processes_of, wait_until
 
 
 @pytest.fixture
@@ -42,12 +44,26 @@ def test_two_runs_queue_up_and_both_end(store, feedback):
     assert run_views.get_run(store, first).finished_at <= run_views.get_run(store, second).finished_at
 
 
-def test_two_doors_at_once_start_one_worker(store, feedback):
+def test_many_doors_at_once_start_one_worker(store, product, feedback):
     run_id = service.submit(store, feedback(), source="api", actor="t").run_id
-    for _ in range(3):
-        service.ensure_worker(store)
+    with ThreadPoolExecutor(8) as doors:
+        for _ in range(40):
+            doors.submit(service.ensure_worker, store)
+    (worker,) = processes_of(product.home, "core.jobs.worker")
     _ended(store, run_id)
-    assert len(service.live_workers(store)) == 1
+    assert [worker.pid] == [lives.pid for lives in service.live_workers(store)]
+    assert processes_of(product.home, "core.jobs.worker") == [worker]
+
+
+def test_a_worker_that_dies_while_it_starts_is_followed_by_another_at_once(store, product, feedback):
+    run_id = service.submit(store, feedback(), source="api", actor="t").run_id
+    (first,) = processes_of(product.home, "core.jobs.worker")
+    first.kill()
+    wait_until(lambda: not processes_of(product.home, "core.jobs.worker"))
+    service.ensure_worker(store)
+    (second,) = processes_of(product.home, "core.jobs.worker")
+    assert second != first
+    assert _ended(store, run_id).status == "succeeded"
 
 
 @pytest.mark.postgres
