@@ -51,7 +51,9 @@ class Crew:
             # Its pipe is broken: it has died.
             end(spare)
         runner = self._start()
-        _write_line(runner, claim)
+        # If it has died already, whoever waits for its end learns of it.
+        with suppress(OSError):
+            _write_line(runner, claim)
         return runner
 
     def dismiss_spare(self) -> None:

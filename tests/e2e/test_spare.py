@@ -89,6 +89,24 @@ def test_a_spare_that_died_does_not_lose_the_run_it_was_to_get(product, runners,
         assert runs.get_row(store, run_id).status == "succeeded"
 
 
+class _Stillborn(Crew):
+    """Its runners are killed before they can be handed anything."""
+
+    def _start(self, *options):
+        runner = super()._start(*options)
+        runner.kill()
+        runner.wait()
+        return runner
+
+
+def test_a_runner_that_died_before_it_was_handed_its_run_is_found_dead(product, feedback):
+    with Store.open(product) as store:
+        _queued(store, feedback())
+        runner = _Stillborn(product).hand_over(claims.take_next(store, "test"))
+        assert runner.poll() is not None
+        crew.end(runner)
+
+
 def _queued(store, asked):
     from core.trainer import accept
 
