@@ -1,6 +1,7 @@
 """Which device a run trains on, and the lock that keeps it to one run."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -9,6 +10,8 @@ from filelock import FileLock, Timeout
 from core.config import Settings
 from core.errors import DeviceUnavailable
 
+# Ultralytics sets it to 1 as it is imported, if nobody has set it.
+_ASKED_THREADS = "" if "ultralytics" in sys.modules else os.environ.get("OMP_NUM_THREADS", "")
 _LOCK_POLL_S = 0.1
 _LOCK_WAIT_S = 0.5
 
@@ -34,10 +37,10 @@ def resolve_device(asked: str) -> str:
 
 
 def use_all_cores() -> None:
-    """Give torch every core; Ultralytics leaves one out on the CPU."""
+    """Give torch every core, unless `OMP_NUM_THREADS` says how many; Ultralytics leaves one out on the CPU."""
     import torch
 
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(int(_ASKED_THREADS) if _ASKED_THREADS.isdigit() else os.cpu_count() or 1)
 
 
 @contextmanager
