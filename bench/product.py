@@ -93,7 +93,7 @@ class Product:
     def start_api(self) -> subprocess.Popen[bytes]:
         """Start the API and wait until it answers."""
         api = self.start("api.app")
-        wait_until(self.api_answers, timeout_s=60)
+        wait_until(self.api_answers)
         return api
 
     @contextmanager
@@ -120,7 +120,7 @@ class Product:
     def wait_for_end(self, run_id: str) -> dict[str, Any]:
         """The run once it has ended."""
         with Store.open(self.settings) as store:
-            wait_until(lambda: run_views.get_run(store, run_id).status in states.ENDED, timeout_s=300)
+            wait_until(lambda: run_views.get_run(store, run_id).status in states.ENDED)
             return run_views.get_run(store, run_id).model_dump()
 
     def cancel(self, run_id: str) -> None:

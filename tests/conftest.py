@@ -21,7 +21,7 @@ from tests.factories import make_settings, require
 hypothesis_settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("steady")
 
-# Networks as small as those of the tests gain nothing from a second thread, and threads that wait for each other
+# Networks as small as those of the tests gain nothing from a second thread, and two that wait for each other
 # take ten times as long as soon as anything else needs their cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 

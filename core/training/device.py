@@ -37,7 +37,7 @@ def resolve_device(asked: str) -> str:
 
 
 def use_all_cores() -> None:
-    """Give torch every core, unless `OMP_NUM_THREADS` says how many; Ultralytics leaves one out on the CPU."""
+    """Give torch every core, or as many as `OMP_NUM_THREADS` says; Ultralytics leaves one out on the CPU."""
     import torch
 
     torch.set_num_threads(int(_ASKED_THREADS) if _ASKED_THREADS.isdigit() else os.cpu_count() or 1)

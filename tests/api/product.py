@@ -20,7 +20,7 @@ def run_python(settings: Settings, *arguments: Any) -> str:
     """What a Python process under these settings writes."""
     command = [sys.executable, *map(str, arguments)]
     environment = os.environ | settings.environment()
-    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -34,7 +34,7 @@ def api_process(settings: Settings) -> Iterator[tuple[subprocess.Popen[bytes], h
             [sys.executable, "-m", "api.app"],
             cwd=CHECKOUT, env=os.environ | settings.environment(), stdout=output, stderr=output,
         )  # fmt: skip
-    with httpx2.Client(base_url=f"http://127.0.0.1:{settings.api_port}", timeout=240) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{settings.api_port}", timeout=600) as client:
         try:
             wait_until(lambda: process.poll() is not None or _answers(client))
             assert process.poll() is None, log.read_text()

@@ -24,7 +24,6 @@ from tests.weights import write_tiny_weights
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.slow,
-    pytest.mark.timeout(600),
     pytest.mark.xdist_group("finetune over HTTP"),
 ]
 

@@ -19,7 +19,7 @@ def run(settings: Settings, *arguments: str, **environment: str) -> subprocess.C
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 

@@ -34,7 +34,8 @@ def product(tmp_path: Path, httpserver: HTTPServer) -> Iterator[Settings]:
         worker_autostart=True,
         # It would cost each test the seconds in which it gets ready; tests of the spare switch it on.
         warm_runner=False,
-        fetch_deadline_s=10.0,
+        # Longer than any test: none is to end otherwise because the machine is busy.
+        fetch_deadline_s=3600.0,
     )
     write_tiny_weights(settings.pretrained_weights, settings.create_folders())
     write_base_set(settings.annotated_dataset_root)

@@ -9,8 +9,6 @@ from core.schemas import FineTuneSummary
 from tests.api.product import api_process
 from tests.processes import end_processes_of, free_port, prepare_small_demo
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture
 def demo(tmp_path):

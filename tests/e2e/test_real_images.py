@@ -19,7 +19,7 @@ from tests.api.product import api_process, run_python
 from tests.factories import make_settings
 from tests.processes import end_processes_of, free_port
 
-pytestmark = [pytest.mark.real_data, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.real_data
 
 _PLAIN_ULTRALYTICS = """
 import sys

@@ -13,8 +13,6 @@ import requests
 from core.config import CHECKOUT
 from tests.processes import free_port, wait_until
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @contextmanager
 def _served(product) -> Iterator[tuple[psutil.Popen, list[str]]]:

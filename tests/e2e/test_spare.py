@@ -84,7 +84,7 @@ def test_a_spare_that_died_does_not_lose_the_run_it_was_to_get(product, runners,
         _spare_of(runners).wait()
         claim = claims.take_next(store, "test")
         runner = runners.hand_over(claim)
-        assert runner.wait(timeout=120) == 0
+        assert runner.wait(timeout=300) == 0
         crew.end(runner)
         assert runs.get_row(store, run_id).status == "succeeded"
 
@@ -120,4 +120,4 @@ def test_a_spare_ends_with_its_worker(product, runners):
     wait_until(lambda: _is_ready(product) or (product.logs_dir / "worker.log").exists())
     # What the operating system does when a worker dies: it closes its pipes.
     spare.stdin.close()
-    assert spare.wait(timeout=60) == 0
+    assert spare.wait(timeout=300) == 0

@@ -1,13 +1,19 @@
 """A small product on each kind of database, and what it takes to kill its processes."""
 
 import os
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import psutil
 import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from core.config import CHECKOUT, Settings
 from core.jobs import service
@@ -16,7 +22,7 @@ from core.store import Store, run_views, runs, states
 from core.store.tables import Worker
 from tests.e2e.conftest import MakeRequest, feedback, product  # noqa: F401 - fixtures
 from tests.object_store import s3_endpoint, s3_url  # noqa: F401 - fixtures
-from tests.processes import child_of, end_processes_of, wait_until
+from tests.processes import child_of, end_processes_of, processes_of, wait_until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,12 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+_DOOR_LOOKS_EVERY_S = 1.0
+
+
 class House:
     """A product under test: its store, its workers and their runners."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.workers: list[psutil.Popen] = []
+        self.started: list[psutil.Popen] = []
 
     def submit(self, request: object) -> str:
         """Hand a run in as the API does."""
@@ -42,15 +51,18 @@ class House:
         """The run as it is now."""
         return run_views.get_run(self.store, run_id)
 
-    def ended(self, run_id: str, timeout_s: float = 120) -> RunView:
+    def ended(self, run_id: str) -> RunView:
         """The run once it has ended; a door looks after it meanwhile."""
-        keeper = service.Keeper(self.store)
+        keeper, looked_s = service.Keeper(self.store), 0.0
 
         def look() -> RunView | None:
-            keeper.look()
+            nonlocal looked_s
+            if monotonic() - looked_s > _DOOR_LOOKS_EVERY_S:
+                keeper.look()
+                looked_s = monotonic()
             return run if (run := self.run(run_id)).status in states.ENDED else None
 
-        return wait_until(look, timeout_s)  # type: ignore[return-value]
+        return wait_until(look)  # type: ignore[return-value]
 
     def told(self, run_id: str, *kinds: str) -> list[dict[str, object]]:
         """Payloads of the run's events of these kinds."""
@@ -69,6 +81,10 @@ class House:
             pids = [worker.pid for worker in session.query(Worker)]
         living = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
         return next((process for process in living if process.status() != psutil.STATUS_ZOMBIE), None)
+
+    def workers(self) -> list[psutil.Process]:
+        """The workers of this home, those too that are only being started."""
+        return processes_of(self.store.settings.home, "core.jobs.worker")
 
     def runner(self) -> psutil.Process:
         """The process that trains: it holds the run's log open."""
@@ -104,6 +120,24 @@ def is_gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+@contextmanager
+def nobody_answers(httpserver: HTTPServer) -> Iterator[None]:
+    """Whoever asks for an image waits until the block ends."""
+    released = threading.Event()
+
+    def hold(_request: Request) -> Response:
+        released.wait()
+        return Response(status=503)
+
+    httpserver.clear()
+    httpserver.expect_request(re.compile("/.*")).respond_with_handler(hold)
+    try:
+        yield
+    finally:
+        released.set()
+        httpserver.clear()
+
+
 @pytest.fixture
 def hosts(
     product: Settings,  # noqa: F811
@@ -120,7 +154,7 @@ def hosts(
     stores = [Store.open(product.model_copy(update={"home": home, **shared})) for home in homes]
     houses = [House(store) for store in stores]
     yield houses[0], houses[1]
-    for worker in (worker for house in houses for worker in house.workers):
+    for worker in (worker for house in houses for worker in house.started):
         kill(worker)
         worker.wait()
     for store in stores:
@@ -142,7 +176,7 @@ def start_worker(house: House) -> psutil.Popen:
             stderr=log,
         )
     wait_until(lambda: {worker.pid for worker in service.live_workers(house.store)} - before)
-    house.workers.append(process)
+    house.started.append(process)
     return process
 
 

@@ -38,7 +38,7 @@ def test_a_few_kills_lose_nothing(database):
         text=True,
     ) as bench:
         try:
-            output, told = bench.communicate(timeout=280)
+            output, told = bench.communicate(timeout=800)
         finally:
             # It ends what it has started.
             bench.terminate()

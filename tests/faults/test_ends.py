@@ -1,7 +1,5 @@
 """Stop and keep best, cancel and discard: in every state, with real processes."""
 
-import threading
-
 import psutil
 import pytest
 
@@ -9,7 +7,7 @@ from core.errors import RunEnded
 from core.jobs import service
 from core.registry import checkpoints, publish
 from core.store.tables import Checkpoint
-from tests.faults.conftest import is_gone
+from tests.faults.conftest import is_gone, nobody_answers
 from tests.processes import wait_until
 
 
@@ -58,24 +56,12 @@ def test_a_cancellation_takes_effect_within_two_batches(house, feedback):
 def test_a_run_that_is_cancelled_while_its_images_are_fetched_does_not_wait_for_them(
     house, feedback, httpserver
 ):
-    released = threading.Event()
     asked = feedback()
-
-    def slow(_request):
-        released.wait(60)
-        from werkzeug import Response
-
-        return Response(status=500)
-
-    httpserver.clear()
-    httpserver.expect_request("/0.png").respond_with_handler(slow)
-    run_id = house.submit(asked)
-    house.wait_for(run_id, "phase", 1)
-    service.ask_to_end(house.store, run_id, "cancel", "ada")
-    try:
-        assert house.ended(run_id, timeout_s=30).status == "cancelled"
-    finally:
-        released.set()
+    with nobody_answers(httpserver):
+        run_id = house.submit(asked)
+        house.wait_for(run_id, "phase")
+        service.ask_to_end(house.store, run_id, "cancel", "ada")
+        assert house.ended(run_id).status == "cancelled"
 
 
 def test_a_run_that_is_cancelled_while_it_is_judged_publishes_nothing(house, feedback):

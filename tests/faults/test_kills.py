@@ -1,8 +1,13 @@
 """Whatever is killed with `kill -9`, the run goes on from its last epoch, and each epoch counts once."""
 
+from contextlib import suppress
+
+import psutil
 import pytest
 
-from tests.faults.conftest import is_gone, kill
+from core.store import claims
+from tests.faults.conftest import is_gone, kill, nobody_answers
+from tests.processes import wait_until
 
 EPOCHS = 12
 
@@ -26,3 +31,27 @@ def test_a_run_whose_processes_are_killed_goes_on_where_it_stood(house, feedback
     statuses = [payload["status"] for payload in house.told(run_id, "status")]
     assert statuses[:4] == ["preparing", "training", "interrupted", "queued"]
     assert is_gone(runner)
+
+
+def test_a_run_whose_runners_are_killed_again_and_again_fails_with_the_reason(house, feedback, httpserver):
+    asked = feedback()
+    killed = set()
+
+    def it_gave_up():
+        for runner in house.worker().children():
+            with suppress(psutil.Error):
+                runner.kill()
+                killed.add(runner.pid)
+        return house.run(run_id).status == "failed"
+
+    # However slow this process is, no runner gets on before it is killed.
+    with nobody_answers(httpserver):
+        run_id = house.submit(asked)
+        wait_until(it_gave_up)
+    run = house.run(run_id)
+    assert len(killed) == claims.MOST_SETBACKS
+    assert (run.error["code"], run.error["extra"]["exit_status"]) == ("runner_died", -9)
+    assert run.error["extra"]["try"]
+    assert run.epochs_done == 0
+    # The device and the queue are free again.
+    assert house.ended(house.submit(feedback())).status == "succeeded"

@@ -148,7 +148,7 @@ def test_work_pauses_while_the_claim_may_be_lost_and_goes_on_when_it_holds(setti
         assert not passed.wait(0.3)
         lock.execute("COMMIT")
         lock.close()
-        work.join(timeout=60)
+        work.join(timeout=300)
         assert passed.is_set()
 
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.config import CHECKOUT, get_settings
 from core.store import Store
 from tests.factories import require
-from tests.ui.product import browser, chromium_path
+from tests.ui.product import PATIENCE_MS, browser, chromium_path
 
 Screen = Callable[..., AppTest]
 
@@ -48,7 +48,7 @@ def show(store: Store, address: str | None) -> Screen:
     def show_screen(
         name: str = "overview", *, user: dict[str, object] | None = None, **query: str
     ) -> AppTest:
-        app = AppTest.from_file(CHECKOUT / "app.py", default_timeout=60)
+        app = AppTest.from_file(CHECKOUT / "app.py", default_timeout=PATIENCE_MS / 1000)
         app.user = user or {}
         app.run()
         if name == "overview":

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
@@ -26,8 +27,10 @@ _CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_MS = 300_000
+"""How long a browser waits: a machine may be many times slower than the one that a test was written on."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_PATIENCE = Retry(total=240, connect=240, read=0, backoff_factor=0.2, backoff_max=0.25)
+_PATIENCE = Retry(total=1200, connect=1200, read=0, backoff_factor=0.2, backoff_max=0.25)
 
 
 def chromium_path() -> str | None:
@@ -43,6 +46,16 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=chromium_path(), args=_CHROMIUM)
         yield opened
         opened.close()
+
+
+@contextmanager
+def open_page(browser: Browser, **options: Any) -> Iterator[Page]:
+    """A page in a context of its own."""
+    expect.set_options(timeout=PATIENCE_MS)
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_MS)
+    yield context.new_page()
+    context.close()
 
 
 @dataclass(frozen=True)
@@ -98,11 +111,11 @@ def _server(arguments: list[str], environment: dict[str, str], output: Path) -> 
             yield
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE_MS / 1000)
 
 
 def _wait_for(url: str) -> None:
     with requests.Session() as session:
         session.trust_env = False
         session.mount("http://", HTTPAdapter(max_retries=_PATIENCE))
-        session.get(url, timeout=30).raise_for_status()
+        session.get(url, timeout=PATIENCE_MS / 1000).raise_for_status()

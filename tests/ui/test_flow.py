@@ -10,11 +10,9 @@ from core.config import Settings
 from core.store import Store, run_views
 from tests.processes import prepare_small_demo
 from tests.ui.looking_glass import Watch
-from tests.ui.product import Product, whole_product
+from tests.ui.product import Product, open_page, whole_product
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.e2e, pytest.mark.xdist_group("browser")]
-WAIT_MS = 30_000
-RUN_MS = 280_000
 
 
 @pytest.fixture(scope="module")
@@ -26,29 +24,29 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 @pytest.fixture
-def page(chromium: Browser) -> Page:
-    return chromium.new_page(viewport={"width": 1440, "height": 900})
+def page(chromium: Browser) -> Iterator[Page]:
+    with open_page(chromium, viewport={"width": 1440, "height": 900}) as opened:
+        yield opened
 
 
-@pytest.mark.timeout(600)
 def test_demo_fine_tune_is_started_watched_and_judged(page: Page, product: Product) -> None:
     watch = Watch.on(page)
     page.goto(product.url)
-    page.get_by_role("button", name="Start a demo fine-tune").click(timeout=WAIT_MS)
-    page.wait_for_url("**/runs?run=*", timeout=WAIT_MS)
+    page.get_by_role("button", name="Start a demo fine-tune").click()
+    page.wait_for_url("**/runs?run=*")
     assert page.url.endswith(_only_run(product.home))
 
-    expect(page.get_by_role("img", name="Training loss by step")).to_be_visible(timeout=RUN_MS)
+    expect(page.get_by_role("img", name="Training loss by step")).to_be_visible()
     expect(page.get_by_text("Epoch", exact=True)).to_be_visible()
 
-    expect(page.get_by_role("heading", name="Old against new")).to_be_visible(timeout=RUN_MS)
+    expect(page.get_by_role("heading", name="Old against new")).to_be_visible()
     verdict = page.get_by_test_id("stAlert")
     expect(verdict).to_contain_text("base test images")
     expect(page.get_by_role("row", name="mAP50-95").first).to_be_visible()
     expect(page.get_by_role("row", name="Feedback that it learned from 12")).to_be_visible()
 
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Overview").click()
-    expect(page.get_by_text("is live since")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("is live since")).to_be_visible()
     assert watch.errors == []
     assert watch.foreign == []
 

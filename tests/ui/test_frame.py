@@ -16,6 +16,7 @@ from core.store import Store
 from core.store.run_views import list_runs
 from pages._ui.keeping import KEEPER_NAME, Rounds
 from tests.ui.conftest import Screen, words_of
+from tests.ui.product import PATIENCE_MS
 
 SCREENS = sorted(path.name for path in (CHECKOUT / "pages").glob("*.py") if path.name != "__init__.py")
 EXPOSED = [None, "", "0.0.0.0", "::", "192.168.1.5", "dashboard.example"]
@@ -40,7 +41,7 @@ def test_other_addresses_without_sign_in_are_refused(show: Screen) -> None:
 @pytest.mark.parametrize("address", ["0.0.0.0"], indirect=True)
 @pytest.mark.usefixtures("address", "store")
 def test_no_screen_draws_before_it_asked(screen: str) -> None:
-    app = AppTest.from_file(CHECKOUT / "pages" / screen, default_timeout=60).run()
+    app = AppTest.from_file(CHECKOUT / "pages" / screen, default_timeout=PATIENCE_MS / 1000).run()
     assert len(app.error) == 1
     assert not app.title
     assert not app.get("page_link")
@@ -103,7 +104,7 @@ def test_dashboard_never_loads_torch(tmp_path: Path) -> None:
     program = (
         "import sys; from streamlit import config; config.set_option('server.address', '127.0.0.1');"
         "from streamlit.testing.v1 import AppTest;"
-        "app = AppTest.from_file('app.py', default_timeout=60).run();"
+        "app = AppTest.from_file('app.py', default_timeout=300).run();"
         "assert app.title[0].value == 'Overview', app.exception;"
         "app.switch_page('pages/runs.py').run(); assert app.title[0].value == 'Runs';"
         "print({'torch', 'ultralytics', 'torchvision', 'cv2'} & set(sys.modules))"

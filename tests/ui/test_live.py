@@ -11,11 +11,9 @@ from core.registry import publish
 from core.store import Store, claims, run_views
 from tests.ui import states
 from tests.ui.looking_glass import Watch, low_contrast
-from tests.ui.product import Product, dashboard
+from tests.ui.product import Product, dashboard, open_page
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.xdist_group("browser")]
-WAIT_MS = 30_000
-LONG_MS = 120_000
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +37,8 @@ def champion_id(shared: Store) -> str:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Europe/Vienna")
-    context.set_default_timeout(WAIT_MS)
-    yield context.new_page()
-    context.close()
+    with open_page(chromium, viewport={"width": 1440, "height": 900}, timezone_id="Europe/Vienna") as opened:
+        yield opened
 
 
 def test_deep_link_to_a_cold_server_opens_the_run_in_its_frame(
@@ -51,7 +47,7 @@ def test_deep_link_to_a_cold_server_opens_the_run_in_its_frame(
     """Must stay first: only the first request of all finds the server cold."""
     run_id = states.train_run(shared)
     page.goto(f"{product.url}/runs?run={run_id}")
-    expect(page.get_by_role("heading", name=f"Run {run_id[-6:]}")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_role("heading", name=f"Run {run_id[-6:]}")).to_be_visible()
     navigation = page.get_by_test_id("stSidebarNav")
     expect(navigation.get_by_role("link", name="Overview")).to_be_visible()
     expect(navigation.get_by_role("link")).to_have_count(2)
@@ -74,7 +70,7 @@ def test_run_is_followed_live_to_its_verdict(
     run_fragment = max(watch.fragments, key=watch.fragments.count)
 
     states.finish_run(shared, run_id, champion_id)
-    expect(page.get_by_text("The new weights passed and are live.")).to_be_visible(timeout=WAIT_MS)
+    expect(page.get_by_text("The new weights passed and are live.")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel and discard")).to_have_count(0)
     expect(page.get_by_text("Last sign of life")).to_have_count(0)
     assert page.evaluate("window.sameDocument")
@@ -85,14 +81,14 @@ def test_run_is_followed_live_to_its_verdict(
 
 def _wait_for_steps(page: Page, steps: int) -> None:
     chart = page.get_by_role("img", name=f"Training loss by step, up to step {steps}.")
-    expect(chart).to_be_visible(timeout=WAIT_MS)
+    expect(chart).to_be_visible()
 
 
 def _wait_until_the_run_stops_asking(watch: Watch, run_fragment: str) -> None:
     """The sidebar asks every 5 s; a run that still asked every second would come between."""
     watch.fragments.clear()
     while len(watch.fragments) < 2 or run_fragment in watch.fragments[-2:]:
-        watch.socket.wait_for_event("framesent", timeout=WAIT_MS)
+        watch.socket.wait_for_event("framesent")
 
 
 def test_chart_takes_new_steps_without_being_mounted_again(
@@ -124,7 +120,7 @@ def test_curve_is_sent_again_only_when_it_grew(page: Page, product: Product, sha
 def _wait_for_refreshes(watch: Watch, number: int) -> None:
     watch.fragments.clear()
     while len(watch.fragments) < number:
-        watch.socket.wait_for_event("framesent", timeout=WAIT_MS)
+        watch.socket.wait_for_event("framesent")
 
 
 def test_stop_and_cancel_are_asked_for_and_seen_through(page: Page, product: Product, shared: Store) -> None:
@@ -184,7 +180,7 @@ def test_run_goes_on_while_only_the_dashboard_is_open(page: Page, tmp_path: Path
         run_id = states.queue_run(store)
         page.goto(f"{product.url}/runs?run={run_id}")
         failed = page.get_by_text("The baseline weights are missing")
-        expect(failed).to_be_visible(timeout=LONG_MS)
+        expect(failed).to_be_visible()
         expect(page.get_by_text("What to try")).to_be_visible()
         expect(page.get_by_text("Last lines of the log")).to_be_visible()
         expect(page.get_by_role("button", name="Start again")).to_be_visible()
@@ -195,17 +191,15 @@ def test_run_goes_on_while_only_the_dashboard_is_open(page: Page, tmp_path: Path
 def test_screen_is_readable_and_asks_nobody_else(
     chromium: Browser, product: Product, shared: Store, champion_id: str, theme: str, screen: str
 ) -> None:
-    context = chromium.new_context(color_scheme=theme, viewport={"width": 1440, "height": 2400})  # type: ignore[arg-type]
-    page = context.new_page()
-    watch = Watch.on(page)
     address, sign = _address_of(screen, shared, champion_id)
-    page.goto(product.url + address)
-    expect(page.get_by_text(sign).first).to_be_visible(timeout=WAIT_MS)
-    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
-    assert low_contrast(page) == []
-    assert watch.errors == []
-    assert watch.foreign == []
-    context.close()
+    with open_page(chromium, color_scheme=theme, viewport={"width": 1440, "height": 2400}) as page:
+        watch = Watch.on(page)
+        page.goto(product.url + address)
+        expect(page.get_by_text(sign).first).to_be_visible()
+        page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')")
+        assert low_contrast(page) == []
+        assert watch.errors == []
+        assert watch.foreign == []
 
 
 def _address_of(screen: str, store: Store, champion_id: str) -> tuple[str, str]:
@@ -242,7 +236,7 @@ PUT_ASIDE = {
 def test_keyboard_reaches_the_demo_button(page: Page, product: Product) -> None:
     page.goto(product.url)
     button = page.get_by_role("button", name="Start a demo fine-tune")
-    expect(button).to_be_visible(timeout=WAIT_MS)
+    expect(button).to_be_visible()
     for _ in range(40):
         page.keyboard.press("Tab")
         if button.evaluate("element => element === document.activeElement"):
