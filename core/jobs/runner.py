@@ -51,7 +51,7 @@ def main() -> int:
 def _import_libraries() -> None:
     # Now, and not while images are fetched: two threads, one that imports, take turns and both longer.
     isolation.isolate(get_settings().create_folders())
-    for name in ("core.training.engine", "core.evaluation.predict", "torchvision"):
+    for name in ("core.training.engine", "core.evaluation.predict"):
         import_module(name)
     gc.freeze()
     gc.enable()

@@ -1,17 +1,12 @@
 """Ultralytics' training loop, fed by a dataset revision and told apart from its side effects."""
 
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from ultralytics.cfg import get_cfg
-from ultralytics.engine import trainer as ultralytics_trainer
-from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.models.yolo.detect import DetectionTrainer, DetectionValidator
 from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import unwrap_model
 
@@ -20,33 +15,12 @@ from core.errors import OutOfMemory, TrainingFailed
 from core.schemas import Hyperparameters
 from core.training import state
 from core.training.blend import blend_into
+from core.training.compiler import metrics_alone, optimizers_alone, seeds_alone, step_alone
 from core.training.courier import Courier, DetachedCourier
 from core.training.data import EpochSampler, LabelledDataset, data_dictionary, train_loader, validation_loader
 from core.training.device import use_all_cores
 from core.training.recipe import trainer_arguments
 from core.training.weights import STATE_FILE, load_model, save_model
-
-
-@contextmanager
-def _seeds_alone() -> Iterator[None]:
-    """Have Ultralytics set seeds and nothing else.
-
-    It would also tell torch that algorithms need not be deterministic, which they need not be from the start;
-    torch imports its whole compiler to hear that, which takes a second.
-    """
-    theirs = ultralytics_trainer.init_seeds
-    if not torch.are_deterministic_algorithms_enabled():
-        ultralytics_trainer.init_seeds = _set_seeds
-    try:
-        yield
-    finally:
-        ultralytics_trainer.init_seeds = theirs
-
-
-def _set_seeds(seed: int, deterministic: bool = False) -> None:
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
 
 
 class Learned(NamedTuple):
@@ -65,8 +39,13 @@ class FineTuner(DetectionTrainer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what Ultralytics' trainer takes."""
-        with _seeds_alone():
+        with seeds_alone():
             super().__init__(*args, **options)
+
+    def train(self) -> None:
+        """Train to the end."""
+        with optimizers_alone():
+            super().train()
 
     def get_dataset(self) -> dict[str, Any]:
         """Read the revision in place of a data.yaml."""
@@ -132,6 +111,20 @@ class FineTuner(DetectionTrainer):  # type: ignore[misc]
                 "Lower the learning rate, then start the run again."
             )
         return False
+
+    def build_optimizer(self, *args: Any, **options: Any) -> Any:
+        """Ultralytics' own choice of parameter groups."""
+        return step_alone(super().build_optimizer(*args, **options))
+
+    def get_validator(self) -> Any:
+        """What has to be known of the validator now; it is made when it is first needed."""
+        return metrics_alone()
+
+    def validate(self) -> Any:
+        """Score the average weights on the tune split, as Ultralytics does."""
+        if not isinstance(self.validator, DetectionValidator):
+            self.validator: Any = super().get_validator()
+        return super().validate()
 
     def save_model(self) -> bool:
         """Keep all it takes to go on from here, the best weights on the tune split among it, in fp32."""
