@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNTIME_LOCK = ROOT / "requirements.txt"
 DEV_LOCK = ROOT / "requirements-dev.txt"
 OTHER_SETUP_SECONDS = 3600
-COMPLETE = "complete"
+COMPLETE, COMPILED = "complete", "compiled"
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 
@@ -116,7 +116,7 @@ def _is_complete(folder: Path) -> bool:
 
 def _built(folder: Path, install: Callable[[], None]) -> Path:
     """Returns the folder with everything in it; one that an interrupted set-up left behind is built anew."""
-    if _is_complete(folder):
+    if _is_complete(folder) and (folder / COMPILED).exists():
         return folder
     with _only_one_at_a_time(folder):
         if not _is_complete(folder):
@@ -125,7 +125,20 @@ def _built(folder: Path, install: Callable[[], None]) -> Path:
             venv.create(folder, with_pip=True, symlinks=os.name != "nt")
             install()
             (folder / COMPLETE).touch()
+        if not (folder / COMPILED).exists():
+            _compile(folder)
     return folder
+
+
+def _compile(folder: Path) -> None:
+    """Compiles every module, for uv does not, and Python does not everywhere keep what it compiles by itself.
+
+    Without it each process that loads torch compiles two thousand modules, which takes as long as all else.
+    """
+    host.say(f"Compiling what is in {folder}, once")
+    # Some packages bring files for a newer Python; those fail, and are not needed.
+    subprocess.run([str(_python(folder)), "-m", "compileall", "-qq", "-j", "0", str(folder)])
+    (folder / COMPILED).touch()
 
 
 @contextmanager
