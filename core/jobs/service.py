@@ -229,7 +229,7 @@ class Keeper:
 
 
 def ensure_worker(store: Store) -> None:
-    """Start a detached local worker if a run or a chore needs one, and none lives or starts here or elsewhere.
+    """Start a detached local worker if a run or a chore needs one, and none lives, here or elsewhere.
 
     It ends by itself when nothing is queued for a while. If two are started at once all the same, the second
     finds the lock taken and ends.
