@@ -28,6 +28,7 @@ def add(
         undoes: The version that this one takes back, if it does.
     """
     newest = newest_of(session, sample.id)
+    sample.revision += 1
     correction = Correction(
         id=new_id("correction"),
         sample_id=sample.id,
@@ -35,9 +36,9 @@ def add(
         detections=list(detections),
         author=author,
         undoes=undoes,
+        revision=sample.revision,
     )
     session.add(correction)
-    sample.revision += 1
     if newest is not None:
         session.execute(sa.delete(SampleClass).where(SampleClass.sample_id == sample.id))
     class_ids = sorted({detection["class_id"] for detection in detections})

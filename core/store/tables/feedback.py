@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from core.store.tables.base import Base, one_of, utc_now
 
@@ -14,6 +14,8 @@ VERDICT_DECISIONS = ("approved", "rejected", "reopened")
 REPAIR_KINDS = ("retry", "clip", "map_class", "accept")
 HAS_CHORE = "taken_in_at IS NULL OR predicted_at IS NULL OR predicted_at < taken_in_at"
 """Of a batch: it is to be taken in, or the champion is to look at it, maybe once more."""
+# What samples are listed by, beside the order: in the index, so that no row is read that is not shown.
+_LISTED_BY = ("batch_id", "is_holdout", "has_warnings", "group", "client_sample_id_lower")
 
 
 class Batch(Base):
@@ -54,22 +56,24 @@ class Sample(Base):
     order in which samples were taken in, over all batches; those in quarantine have none. `cluster` is the
     `pixel_sha256` of the first of the samples that look nearly alike. `warnings` lists findings that did not
     put the sample aside, as code and detail; `window` tells how 16-bit values became 8-bit ones.
-    `disagreement` is the newest score, for sorting.
+    `disagreement` is the newest score, for sorting. `has_warnings` and `client_sample_id_lower` are what is
+    listed by; they follow the columns they come from.
     """
 
     __tablename__ = "sample"
     __table_args__ = (
         UniqueConstraint("batch_id", "position"),
         one_of("status", SAMPLE_STATUSES),
-        Index("sample_by_status", "status", "id"),
+        Index("sample_by_age", "id", "status", *_LISTED_BY),
+        Index("sample_by_status", "status", "id", *_LISTED_BY),
+        Index("sample_by_disagreement", "disagreement", "id", "status", *_LISTED_BY),
+        Index("sample_by_status_and_disagreement", "status", "disagreement", "id", *_LISTED_BY),
         Index("sample_by_content", "blob_sha256"),
         Index("sample_by_group", "group"),
         Index("sample_by_cluster", "cluster"),
         Index("sample_by_pixels", "pixel_sha256"),
         Index("sample_by_batch", "batch_id", "id"),
         Index("uq_sample_intake_number", "intake_number", unique=True),
-        Index("sample_by_disagreement", "disagreement", "id"),
-        Index("sample_by_status_and_disagreement", "status", "disagreement", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -77,6 +81,8 @@ class Sample(Base):
     position: Mapped[int]
     image_url: Mapped[str] = mapped_column(Text)
     client_sample_id: Mapped[str | None]
+    # Small letters may be more characters than the capitals were.
+    client_sample_id_lower: Mapped[str | None] = mapped_column(Text)
     group: Mapped[str | None]
     posted: Mapped[list[Any]]
     status: Mapped[str]
@@ -95,10 +101,19 @@ class Sample(Base):
     thumbnail_sha256: Mapped[str | None]
     window: Mapped[dict[str, Any] | None]
     warnings: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    has_warnings: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     conflicts_with_id: Mapped[str | None]
     disagreement: Mapped[float | None]
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    @validates("client_sample_id", "warnings")
+    def _follow(self, column: str, value: Any) -> Any:
+        if column == "warnings":
+            self.has_warnings = bool(value)
+        else:
+            self.client_sample_id_lower = value and value.lower()
+        return value
 
 
 class Correction(Base):
@@ -106,6 +121,7 @@ class Correction(Base):
 
     Version 1 is what was posted, after it was checked against the image. A box that the champion added has
     `"origin": "champion"` and its confidence. `undoes` is the version that this one takes back, if it does.
+    `revision` is the sample's that it made.
     """
 
     __tablename__ = "correction"
@@ -117,11 +133,16 @@ class Correction(Base):
     detections: Mapped[list[Any]]
     author: Mapped[str]
     undoes: Mapped[int | None]
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class SampleVerdict(Base):
-    """Approve, reject, or open again, by whom and when."""
+    """Approve, reject, or open again, by whom and when.
+
+    `revision` is the sample's that it made, 0 if intake gave it without a look at the image. `undoes` is the
+    id of the verdict that this one takes back, if it does.
+    """
 
     __tablename__ = "sample_verdict"
     __table_args__ = (one_of("decision", VERDICT_DECISIONS),)
@@ -131,6 +152,8 @@ class SampleVerdict(Base):
     decision: Mapped[str]
     actor: Mapped[str]
     reason: Mapped[str | None] = mapped_column(Text)
+    undoes: Mapped[str | None]
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -138,9 +161,10 @@ class SampleClass(Base):
     """A class that the newest boxes of a sample have, so that samples can be listed by class."""
 
     __tablename__ = "sample_class"
+    __table_args__ = (Index("sample_class_by_sample", "sample_id", "class_id"),)
 
     class_id: Mapped[int] = mapped_column(primary_key=True)
-    sample_id: Mapped[str] = mapped_column(ForeignKey("sample.id"), primary_key=True, index=True)
+    sample_id: Mapped[str] = mapped_column(ForeignKey("sample.id"), primary_key=True)
 
 
 class QuarantineRepair(Base):

@@ -43,13 +43,16 @@ _NEW_COLUMNS: dict[str, list[sa.Column[Any]]] = {
     ],
     "sample": [
         *map(_text, ("pixel_sha256", "perceptual_hash", "cluster", "thumbnail_sha256", "conflicts_with_id")),
+        sa.Column("client_sample_id_lower", sa.Text(), nullable=True),
         _json("window", nullable=True),
         _json("warnings", default="[]"),
         sa.Column("disagreement", sa.Double(), nullable=True),
         _integer("revision", default="0"),
         _integer("intake_number", nullable=True),
+        sa.Column("has_warnings", sa.Boolean(), server_default=sa.false(), nullable=False),
     ],
-    "correction": [_integer("undoes", nullable=True)],
+    "correction": [_integer("undoes", nullable=True), _integer("revision", default="0")],
+    "sample_verdict": [_text("undoes"), _integer("revision", default="0")],
     "run": [
         sa.Column("learns_from", sa.String(length=200), server_default="batch", nullable=False),
         sa.Column("source", sa.String(length=200), server_default="", nullable=False),
@@ -59,13 +62,16 @@ _NEW_COLUMNS: dict[str, list[sa.Column[Any]]] = {
     ],
     "checkpoint": [_integer("epochs", nullable=True)],
 }
+_LISTED_BY = ["batch_id", "is_holdout", "has_warnings", "group", "client_sample_id_lower"]
 _NEW_INDEXES = {
     "sample": {
         "sample_by_cluster": ["cluster"],
         "sample_by_pixels": ["pixel_sha256"],
         "sample_by_batch": ["batch_id", "id"],
-        "sample_by_disagreement": ["disagreement", "id"],
-        "sample_by_status_and_disagreement": ["status", "disagreement", "id"],
+        "sample_by_age": ["id", "status", *_LISTED_BY],
+        "sample_by_status": ["status", "id", *_LISTED_BY],
+        "sample_by_disagreement": ["disagreement", "id", "status", *_LISTED_BY],
+        "sample_by_status_and_disagreement": ["status", "disagreement", "id", *_LISTED_BY],
     },
     "run": {"run_by_batch": ["batch_id"]},
     "checkpoint": {"ix_checkpoint_dataset_digest": ["dataset_digest"]},
@@ -77,7 +83,7 @@ _NEW_TABLES: dict[str, list[Any]] = {
         _text("sample_id", nullable=False),
         sa.ForeignKeyConstraint(["sample_id"], ["sample.id"], name=op.f("fk_sample_class_sample_id")),
         sa.PrimaryKeyConstraint("class_id", "sample_id", name=op.f("pk_sample_class")),
-        sa.Index(op.f("ix_sample_class_sample_id"), "sample_id"),
+        sa.Index("sample_class_by_sample", "sample_id", "class_id"),
     ],
     "quarantine_repair": [
         *(_text(name, nullable=False) for name in ("id", "sample_id", "kind", "actor")),
@@ -153,6 +159,7 @@ _NEW_TABLES: dict[str, list[Any]] = {
 _CARRIED_OVER = (
     "UPDATE sample SET intake_number = (SELECT count(*) FROM sample earlier WHERE earlier.id <= sample.id)"
     " WHERE blob_sha256 IS NOT NULL AND status <> 'quarantined'",
+    "UPDATE sample SET client_sample_id_lower = lower(client_sample_id)",
     "UPDATE run SET source = (SELECT batch.source FROM batch WHERE batch.id = run.batch_id),"
     " actor = (SELECT batch.actor FROM batch WHERE batch.id = run.batch_id),"
     " note = (SELECT batch.note FROM batch WHERE batch.id = run.batch_id),"
@@ -170,6 +177,8 @@ def upgrade() -> None:
     for table, columns in _NEW_COLUMNS.items():
         for column in columns:
             op.add_column(table, column)
+    # The one of before is narrower.
+    op.drop_index("sample_by_status", "sample")
     for table, indexes in _NEW_INDEXES.items():
         for name, names in indexes.items():
             op.create_index(name, table, names)
@@ -211,6 +220,7 @@ def downgrade() -> None:
     for table, indexes in _NEW_INDEXES.items():
         for name in indexes:
             op.drop_index(name, table)
+    op.create_index("sample_by_status", "sample", ["status", "id"])
     for table, columns in _NEW_COLUMNS.items():
         for column in columns:
             op.drop_column(table, column.name)
