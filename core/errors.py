@@ -6,6 +6,7 @@
     ├── NoUsableImages            no_usable_images            422
     ├── NothingApproved           nothing_approved            409
     ├── UnusableImage             unusable_image              422
+    ├── BoxesRefused              boxes_refused               422
     ├── NotFound                  not_found                   404
     ├── NotRepairable             not_repairable              409
     ├── Unauthorized              unauthorized                401
@@ -13,6 +14,9 @@
     ├── HostRefused               host_refused                421
     ├── MethodNotAllowed          method_not_allowed          405
     ├── PayloadTooLarge           payload_too_large           413
+    ├── StaleSample               stale_sample                409
+    ├── SampleNotReviewable       sample_not_reviewable       409
+    ├── NothingToUndo             nothing_to_undo             409
     ├── RunCancelled              run_cancelled               409
     ├── RunEnded                  run_ended                   409
     ├── RunNotRetryable           run_not_retryable           409
@@ -114,6 +118,12 @@ class UnusableImage(TmsError):
     code, status, title = "unusable_image", 422, "The image cannot be used"
 
 
+class BoxesRefused(TmsError):
+    """Boxes that somebody drew do not fit the image or the class map."""
+
+    code, status, title = "boxes_refused", 422, "These boxes do not fit the image"
+
+
 class NotFound(TmsError):
     """Something was asked for by an id that nothing has."""
 
@@ -154,6 +164,24 @@ class PayloadTooLarge(TmsError):
     """The body is over the limit."""
 
     code, status, title = "payload_too_large", 413, "The request body is too large"
+
+
+class StaleSample(TmsError):
+    """A reviewer decides on a sample that somebody else has changed since he saw it."""
+
+    code, status, title = "stale_sample", 409, "This has changed since you saw it"
+
+
+class SampleNotReviewable(TmsError):
+    """A sample is in quarantine, or was not taken in yet."""
+
+    code, status, title = "sample_not_reviewable", 409, "This sample cannot be reviewed"
+
+
+class NothingToUndo(TmsError):
+    """Nothing was done to a sample since it was taken in, or all of it was undone."""
+
+    code, status, title = "nothing_to_undo", 409, "There is nothing to undo"
 
 
 class RunCancelled(TmsError):
