@@ -37,6 +37,8 @@ from api.routes import (
     run_events,
     run_orders,
     runs,
+    sample_images,
+    samples,
 )
 from api.security import DEMO_IMAGES, Guard, check_binding
 from core import __version__
@@ -48,7 +50,7 @@ from core.store import Store
 # In the order of the API's description.
 _WITH_ROUTES = (
     finetune, feedback, quarantine, gaps, batch_scores, retrain, runs, run_events, run_orders,
-    checkpoints, provenance, exports, health,
+    checkpoints, provenance, samples, sample_images, exports, health,
 )  # fmt: skip
 _KEEPER_LOOKS_EVERY_S = 5.0
 _LAST_ANSWERS_S = 10

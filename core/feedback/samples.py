@@ -98,6 +98,22 @@ def _neighbours(session: Session, sample: Sample, within: SampleOrder) -> list[s
     return [way[0].id if way else None for way in ways]
 
 
+def image_sha256(store: Store, sample_id: str, *, is_thumbnail: bool) -> str:
+    """Under what a sample's image is stored; in place of a thumbnail that was never made the image itself.
+
+    Raises:
+        NotFound: If there is no such sample, or no image of it.
+    """
+    with store.database.read() as session:
+        sample = session.get(Sample, sample_id)
+    if sample is None:
+        raise unknown(sample_id)
+    found = (sample.thumbnail_sha256 if is_thumbnail else None) or sample.blob_sha256
+    if found is None:
+        raise NotFound(f"Sample {sample_id} has no image yet, or none that could be read; see its reason.")
+    return found
+
+
 def unknown(sample_id: str) -> NotFound:
     """The error for an id that no sample has."""
     return NotFound(f"There is no sample {sample_id}. GET /api/samples lists all of them.")

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import TypeAdapter
 
-from api import examples
+from api import examples, review_examples
 from api.event_stream import RunEventView
 from api.routes.images import UploadedImage
 from core import __version__, config
@@ -30,6 +30,15 @@ from core.schemas import (
     QuarantinedImage,
     RetrainRequest,
     RunView,
+    Wire,
+)
+from core.schemas_review import (
+    BulkVerdictRequest,
+    BulkVerdictResult,
+    CorrectionRequest,
+    SampleCounts,
+    SampleSummary,
+    SampleView,
 )
 
 CHECKOUT = Path(__file__).parents[2]
@@ -77,13 +86,19 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (FillGapsRequest, examples.FILL_GAPS),
         *((FilledSample, one) for one in examples.FILLED_SAMPLES),
         (BatchScoreView, examples.BATCH_SCORE),
+        *((CorrectionRequest, one["value"]) for one in review_examples.CORRECTIONS.values()),
+        *((BulkVerdictRequest, one["value"]) for one in review_examples.BULK_VERDICTS.values()),
+        (BulkVerdictResult, review_examples.BULK_RESULT),
+        (SampleCounts, review_examples.COUNTS),
+        (SampleSummary, review_examples.SUMMARY),
+        (SampleView, review_examples.SAMPLE),
     ],
 )
 def test_each_example_is_what_its_model_says(kind, example):
     adapter = TypeAdapter(kind)
     asked = adapter.dump_python(adapter.validate_python(example), mode="json", exclude_unset=True)
     assert asked == example
-    if kind not in (FineTuneRequest, FeedbackRequest, RetrainRequest):
+    if not (isinstance(kind, type) and issubclass(kind, Wire)):
         assert adapter.dump_python(adapter.validate_python(example), mode="json") == example
 
 
