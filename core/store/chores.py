@@ -99,7 +99,9 @@ def _due(beside_run: bool) -> sa.Select[Batch]:
         Batch.chore_due_at <= now,
         Batch.chore_due_at > now + LONGEST_PAUSE,
     )
-    its_run = sa.select(Run.id).where(Run.batch_id == Batch.id, Run.status.not_in(ENDED))
+    its_run = sa.select(Run.id).where(
+        Run.batch_id == Batch.id, Run.learns_from == "batch", Run.status.not_in(ENDED)
+    )
     is_nobodys = sa.or_(Batch.taken_in_at.is_not(None), ~its_run.exists())
     due = sa.select(Batch).where(sa.text(f"({HAS_CHORE})"), is_due, is_nobodys).order_by(Batch.id)
     if not beside_run:

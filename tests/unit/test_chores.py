@@ -15,7 +15,7 @@ NOW = utc_now()
 DONE = {"taken_in_at": NOW, "predicted_at": NOW}
 
 
-def make(store: Store, run: str | None = None, **facts) -> str:
+def make(store: Store, run: str | None = None, learns_from: str = "batch", **facts) -> str:
     """A batch; with a run in the given state if one is named."""
     with store.database.write() as session:
         batch = Batch(id=new_id("batch"), source="api", actor="ada", **facts)
@@ -23,6 +23,7 @@ def make(store: Store, run: str | None = None, **facts) -> str:
         session.flush()
         if run is not None:
             made = runs.create_run(session, batch, request(image("http://x/1")))
+            made.learns_from = learns_from
             for step in {"queued": (), "preparing": ("preparing",), "failed": ("failed",)}[run]:
                 runs.move(session, made, step)
         return batch.id
@@ -52,6 +53,7 @@ def pass_by(store: Store, batch_id: str, time: timedelta) -> None:
         ({"run": "failed"}, True),
         ({"run": "queued"}, False),
         ({"run": "preparing"}, False),
+        ({"run": "preparing", "learns_from": "approved"}, True),
         ({"taken_in_at": NOW}, True),
         ({"taken_in_at": NOW, "run": "preparing"}, True),
         (DONE, False),
@@ -62,9 +64,9 @@ def pass_by(store: Store, batch_id: str, time: timedelta) -> None:
         ({"chore_due_at": NOW + timedelta(days=300)}, True),
     ],
     ids=[
-        "new", "its run failed", "its run is queued", "its run takes it in", "to be looked at",
-        "to be looked at while a run learns", "done", "taken in again", "repaired", "after its pause",
-        "in its pause", "the clock was set back",
+        "new", "its run failed", "its run is queued", "its run takes it in", "a run has all that is approved",
+        "to be looked at", "to be looked at while a run learns", "done", "taken in again", "repaired",
+        "after its pause", "in its pause", "the clock was set back",
     ],
 )  # fmt: skip
 def test_what_waits(any_store: Store, facts, is_due):

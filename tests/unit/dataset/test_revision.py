@@ -24,7 +24,8 @@ FEEDBACK = [labelled("new 1", 0), labelled("new 2", 1), labelled("false alarm")]
 
 
 def _compose(feedback=FEEDBACK, learned=(), holdout=(), **changes):
-    return compose(BASE, feedback, learned, holdout, Hyperparameters(train_replay=2, epochs=3, **changes))
+    asked = Hyperparameters(**{"train_replay": 2, "epochs": 3} | changes)
+    return compose(BASE, feedback, learned, holdout, asked)
 
 
 def test_every_epoch_sees_all_feedback_and_its_own_replay():
@@ -48,6 +49,24 @@ def test_the_digest_names_the_content():
         _compose(holdout=[labelled("kept", 0)]),
     ]
     assert len({revision.digest for revision in [_compose(), *others]}) == 6
+
+
+def test_boxes_that_the_champion_added_are_counted_as_far_as_they_are_learned_from():
+    filled, also, unused = (_filled(labelled(name, 0, 1)) for name in ("new 1", "earlier", "kept"))
+    revision = _compose([filled, *FEEDBACK[1:]], learned=[also], holdout=[unused], train_replay=7)
+    assert revision.filled_boxes == revision.manifest()["filled_boxes"] == 2
+    assert _compose([filled], learned=[also], replay_strategy="none").filled_boxes == 1
+    assert revision.digest != _compose([labelled("new 1", 0, 1), *FEEDBACK[1:]], train_replay=7).digest
+
+
+def test_a_revision_without_any_has_the_manifest_and_so_the_digest_of_before():
+    assert "filled_boxes" not in _compose().manifest()
+
+
+def _filled(image):
+    """The image, its first box added by the champion."""
+    first, *others = image.labels
+    return image.model_copy(update={"labels": (first.model_copy(update={"is_filled": True}), *others)})
 
 
 def test_feedback_that_champions_learned_from_is_replayed():

@@ -102,6 +102,13 @@ def test_a_preview_tells_the_time_by_the_pace_of_earlier_runs(any_store):
     assert preview(any_store, twice).expected_duration_s == 120
 
 
+def test_a_preview_warns_of_boxes_that_nobody_will_have_looked_at(store):
+    write_base_set(store.settings.annotated_dataset_root)
+    asked = ASKED.model_copy(update={"fill_gaps": True})
+    assert any("60% sure" in text for text in preview(store, asked).warnings)
+    assert not any("60% sure" in text for text in preview(store, ASKED).warnings)
+
+
 def test_a_preview_warns_of_forgetting(store):
     write_base_set(store.settings.annotated_dataset_root)
     assert any("train_replay" in text for text in preview(store, ASKED).warnings)
