@@ -111,14 +111,20 @@ class Examiner:
         posted = repairs.renamed([Detection.model_validate(detection) for detection in sample.posted])
         class_names = self._rules.class_names
         self._check_boxes(findings, boxes.faults_unseen(posted, class_names), repairs)
-        content = self._content(sample)
-        findings.source_sha256 = sample.source_sha256 or hashlib.sha256(content).hexdigest()
+        content = self._content(sample, repairs)
+        findings.source_sha256 = repairs.stored.get("source_sha256") or hashlib.sha256(content).hexdigest()
         if self._rules.judges.include_file(findings.source_sha256):
             raise Refusal("leak_validation", "The same file is among the images that the model is judged on.")
         image = self._keep(findings, content)
+        findings.window = image.window or repairs.stored.get("window")
         self._check_leak(findings)
         self._check_boxes(findings, boxes.faults_in(posted, image.width_px, image.height_px), repairs)
         findings.detections = boxes.clip(posted, class_names, image.width_px, image.height_px)
+        if posted and not findings.detections:
+            # Learned from, it would say that nothing is to be found there.
+            self._rules.settle(
+                findings, Refusal("box_none_left", "None of its boxes lies in the image."), repairs
+            )
 
     def _check_boxes(self, findings: Findings, faults: Sequence[tuple[int, Fault]], repairs: Repairs) -> None:
         """Tell all faults together, under the code of the first that keeps the image out."""
@@ -131,10 +137,9 @@ class Examiner:
     def _keeps_out(self, code: str, repairs: Repairs) -> bool:
         return not repairs.allow(code) and self._rules.policies[code] == "quarantine"
 
-    def _content(self, sample: Sample) -> bytes:
-        # An image that was put aside for something else need not be fetched again.
-        if sample.blob_sha256 is not None:
-            return self._store.blobs.get(sample.blob_sha256)
+    def _content(self, sample: Sample, repairs: Repairs) -> bytes:
+        if repairs.stored:
+            return self._store.blobs.get(repairs.stored["blob_sha256"])
         return uploads.fetch(self._store, self._downloader, sample.image_url)
 
     def _keep(self, findings: Findings, content: bytes) -> UprightImage:
@@ -142,7 +147,6 @@ class Examiner:
             image = normalise(content, self._store.settings.image_max_pixels, self._window)
             findings.look, thumbnail = fingerprints.take(image.picture)
         findings.width_px, findings.height_px = image.width_px, image.height_px
-        findings.window = image.window
         findings.blob_sha256 = self._store.blobs.put(image.content)
         findings.thumbnail_sha256 = self._store.blobs.put(thumbnail, "a thumbnail")
         return image

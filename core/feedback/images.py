@@ -13,8 +13,12 @@ from core.feedback.reasons import Refusal
 
 # Ultralytics refuses smaller ones (ultralytics.data.utils.check_image).
 MIN_SIDE_PX = 10
+# No thermal camera comes near it; a strip of one line would pass the cap on pixels.
+MAX_SIDE_PX = 16_384
 # The few dead or glaring pixels beyond these must not squeeze all others into a few grey levels.
 _WINDOW_PERCENTILES = (0.1, 99.9)
+# Of a window, in counts or degrees: an even image has none.
+_LEAST_SPAN = 1e-3
 _WINDOW_SAMPLE_PIXELS = 1_000_000
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _STARTS = {
@@ -141,6 +145,9 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
     if width_px * height_px > max_pixels:
         detail = f"The image has {width_px} x {height_px} pixels; at most {max_pixels} in all are taken."
         raise Refusal("image_too_large", detail)
+    if max(width_px, height_px) > MAX_SIDE_PX:
+        detail = f"The image has {width_px} x {height_px} pixels; each side may have at most {MAX_SIDE_PX}."
+        raise Refusal("image_too_large", detail)
     if min(width_px, height_px) < MIN_SIDE_PX:
         detail = f"The image has {width_px} x {height_px} pixels; each side needs at least {MIN_SIDE_PX}."
         raise Refusal("image_too_small", detail)
@@ -210,7 +217,7 @@ def _eight_bit(image: Image.Image, window: CelsiusWindow | None) -> tuple[Image.
         step = max(1, known.size // _WINDOW_SAMPLE_PIXELS)
         percentiles = np.percentile(known[::step], _WINDOW_PERCENTILES)
         low, high, method = float(percentiles[0]), float(percentiles[1]), "percentile"
-    shares = np.clip((values - low) / max(high - low, float(np.finfo(np.float32).tiny)), 0, 1)
+    shares = np.clip((values - low) / max(high - low, _LEAST_SPAN), 0, 1)
     grey = Image.fromarray(np.rint(np.nan_to_num(shares) * 255).astype(np.uint8))
     return grey, {"method": method, "low": low, "high": high}
 

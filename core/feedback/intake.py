@@ -140,11 +140,11 @@ def _rules(store: Store, batch_id: str, class_names: Sequence[str], judging: Map
 
 def _note_taken_in(store: Store, batch_id: str, champion_id: str | None) -> None:
     waits = sa.select(Sample.id).where(
-        Sample.batch_id == batch_id, Sample.status == "pending", Sample.intake_number.is_(None)
+        Sample.batch_id == batch_id, Sample.status == "pending", Sample.blob_sha256.is_(None)
     )
     with store.database.write() as session:
+        # Whoever repairs a sample locks the batch too: he comes before this, or takes it back.
         batch = session.get_one(Batch, batch_id, with_for_update=True)
-        # A sample may have come out of quarantine meanwhile: then somebody comes again for it.
         if batch.taken_in_at is None and session.scalar(waits.limit(1)) is None:
             batch.taken_in_at, batch.predicted_at = utc_now(), None
             batch.champion_id = batch.champion_id or champion_id

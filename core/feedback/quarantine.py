@@ -31,10 +31,12 @@ class Repairs:
     Attributes:
         allowed: Reason codes that no longer keep it out.
         class_map: Class names or ids as posted, to class names of the live model; None leaves the box out.
+        stored: Of an image that need not be fetched again: `blob_sha256`, `source_sha256` and `window`.
     """
 
     allowed: frozenset[str] = frozenset()
     class_map: Mapping[str, str | None] = field(default_factory=dict)
+    stored: Mapping[str, Any] = field(default_factory=dict)
 
     def allow(self, code: str) -> bool:
         """Whether a finding no longer keeps the sample out."""
@@ -70,7 +72,8 @@ def repairs_of(store: Store, batch_id: str) -> dict[str, Repairs]:
 def _with(before: Repairs, repair: QuarantineRepair) -> Repairs:
     codes = _CLIPPED if repair.kind == "clip" else frozenset(repair.arguments.get("codes", ()))
     class_map = repair.arguments.get("class_map", {})
-    return Repairs(before.allowed | codes, {**before.class_map, **class_map})
+    stored = repair.arguments.get("stored", {})
+    return Repairs(before.allowed | codes, {**before.class_map, **class_map}, stored)
 
 
 def list_quarantined(
@@ -157,7 +160,7 @@ def repair(store: Store, sample_id: str, how: Repair) -> None:
         NotRepairable: If it is not in quarantine, or the repair does not fit why it is there.
     """
     with store.database.write() as session:
-        sample = session.get(Sample, sample_id, with_for_update=True)
+        sample = _locked(session, sample_id)
         if sample is None:
             raise NotFound(f"There is no sample {sample_id}.")
         _repair(session, sample, how)
@@ -199,7 +202,7 @@ def _ids(store: Store, batch_id: str | None, code: str | None) -> list[str]:
 
 
 def _tried(session: Session, sample_id: str, how: Repair) -> str | None:
-    sample = session.get(Sample, sample_id, with_for_update=True)
+    sample = _locked(session, sample_id)
     if sample is None:
         return f"There is no sample {sample_id}."
     try:
@@ -207,6 +210,15 @@ def _tried(session: Session, sample_id: str, how: Repair) -> str | None:
     except NotRepairable as error:
         return error.detail
     return None
+
+
+def _locked(session: Session, sample_id: str) -> Sample | None:
+    """The sample, and first its batch, which intake would else call taken in at the same moment."""
+    batch_id = session.scalar(sa.select(Sample.batch_id).where(Sample.id == sample_id))
+    if batch_id is None:
+        return None
+    session.get_one(Batch, batch_id, with_for_update=True, populate_existing=True)
+    return session.get(Sample, sample_id, with_for_update=True, populate_existing=True)
 
 
 def _repair(session: Session, sample: Sample, how: Repair) -> None:
@@ -221,8 +233,8 @@ def _repair(session: Session, sample: Sample, how: Repair) -> None:
             reason=how.reason,
         )
     )
-    if how.kind == "retry":
-        sample.source_sha256 = sample.blob_sha256 = None
+    # Without an image it is a sample that intake has not seen yet, to everybody.
+    sample.source_sha256 = sample.blob_sha256 = None
     sample.status = "pending"
     sample.reason_code = sample.reason_detail = sample.reason_repair = sample.conflicts_with_id = None
     sample.revision += 1
@@ -230,9 +242,13 @@ def _repair(session: Session, sample: Sample, how: Repair) -> None:
 
 
 def _arguments(sample: Sample, how: Repair) -> dict[str, Any]:
+    if how.kind == "retry":
+        return {}
+    kept = {name: getattr(sample, name) for name in ("blob_sha256", "source_sha256", "window")}
+    arguments: dict[str, Any] = {"stored": kept} if sample.blob_sha256 else {}
     if how.kind == "accept":
-        return {"codes": [sample.reason_code]}
-    return {"class_map": dict(how.class_map)} if how.kind == "map_class" else {}
+        return {**arguments, "codes": [sample.reason_code]}
+    return {**arguments, "class_map": dict(how.class_map)} if how.kind == "map_class" else arguments
 
 
 def _check(sample: Sample, how: Repair) -> None:

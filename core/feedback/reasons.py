@@ -91,6 +91,11 @@ REASONS = {
         policies=_ANY,
         repairs=("clip",),
     ),
+    "box_none_left": Reason(
+        "No box is left",
+        "Post the image with boxes that lie in it, or with an empty list if nothing is to be found there.",
+        repairs=("accept",),
+    ),
     "class_unknown": Reason(
         "An unknown class", "Send one of the classes of the live model.", repairs=("map_class",)
     ),

@@ -22,7 +22,7 @@ _SAME_WITHIN_PX = 0.01
 
 def is_taken_in(sample: Sample) -> bool:
     """Whether intake is done with a sample."""
-    return sample.status != "pending" or sample.intake_number is not None
+    return sample.status != "pending" or sample.blob_sha256 is not None
 
 
 class Settler:

@@ -5,16 +5,26 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from PIL import Image
 from pytest_httpserver import HTTPServer
 
-from core.errors import InvalidSetting, NotFound, NotRepairable
-from core.feedback import corrections, intake, quarantine
+from core.errors import InvalidSetting, NotFound, NotRepairable, SampleNotReviewable
+from core.feedback import corrections, intake, quarantine, review
 from core.feedback.policy import policies
 from core.feedback.quarantine import Repair
 from core.feedback.reasons import REASONS
 from core.store import Store
 from core.store.tables import Batch, QuarantineRepair, Sample
-from tests.factories import CLASS_NAMES, detection, image, make_settings, request, thermal_file
+from tests.factories import (
+    CLASS_NAMES,
+    detection,
+    encode,
+    image,
+    make_settings,
+    request,
+    thermal_file,
+    thermal_pixels,
+)
 
 TakeIn = Callable[..., str]
 OUTSIDE = (10, 10, 300, 30)
@@ -102,6 +112,38 @@ def test_corners_are_put_in_order(store: Store, url: str) -> None:
     assert sample.reason_code == "box_inverted"
     done = repaired(store, sample, "clip")
     assert boxes(store, done) == [{"xyxy": [10, 10, 30, 30], "class_id": 0}]
+
+
+def test_an_image_without_a_box_left_does_not_teach_that_nothing_is_there(store: Store, url: str) -> None:
+    (sample,) = samples(store, taken(store, image(url, detection((70, 10, 90, 30)))))
+    assert sample.reason_code == "box_outside"
+    aside = repaired(store, sample, "clip")
+    assert (aside.status, aside.reason_code) == ("quarantined", "box_none_left")
+    done = repaired(store, aside, "accept", reason="A bird, and it is gone.")
+    assert (done.status, boxes(store, done)) == ("approved", [])
+
+
+def test_a_repaired_sample_is_reviewed_only_behind_intake(any_store: Store, url: str) -> None:
+    (sample,) = samples(any_store, taken(any_store, image(url, detection(OUTSIDE)), is_trusted=False))
+    quarantine.repair(any_store, sample.id, Repair("clip", "ada"))
+    (waiting,) = samples(any_store, sample.batch_id)
+    with pytest.raises(SampleNotReviewable):
+        review.give_verdict(any_store, sample.id, "approved", seen_revision=waiting.revision, actor="ben")
+    take_in(any_store, sample.batch_id)
+    (waiting,) = samples(any_store, sample.batch_id)
+    review.give_verdict(any_store, sample.id, "approved", seen_revision=waiting.revision, actor="ben")
+    assert samples(any_store, sample.batch_id)[0].status == "approved"
+
+
+def test_the_window_of_a_stored_image_is_kept(store: Store, httpserver: HTTPServer) -> None:
+    counts = Image.fromarray(thermal_pixels(3)[:, :, 0].astype("uint16") * 100)
+    httpserver.expect_request("/16.png").respond_with_data(encode(counts, "PNG"))
+    posted = image(httpserver.url_for("/16.png"), detection(OUTSIDE))
+    (sample,) = samples(store, taken(store, posted))
+    assert sample.window is not None
+    done = repaired(store, sample, "clip")
+    assert (done.status, done.window) == ("approved", sample.window)
+    assert len(httpserver.log) == 1
 
 
 def test_classes_are_mapped(store: Store, url: str) -> None:
@@ -214,5 +256,5 @@ def test_the_operator_decides(store: Store, url: str) -> None:
 def test_every_default_is_a_policy_that_may_be_chosen() -> None:
     assert all(reason.policy in reason.policies for reason in REASONS.values())
     assert {code for code, reason in REASONS.items() if "accept" in reason.repairs} <= {
-        "conflict", "duplicate_near", "duplicate_earlier",
+        "box_none_left", "conflict", "duplicate_near", "duplicate_earlier",
     }  # fmt: skip
