@@ -72,7 +72,7 @@ def repairs_of(store: Store, batch_id: str) -> dict[str, Repairs]:
 def _with(before: Repairs, repair: QuarantineRepair) -> Repairs:
     codes = _CLIPPED if repair.kind == "clip" else frozenset(repair.arguments.get("codes", ()))
     class_map = repair.arguments.get("class_map", {})
-    stored = repair.arguments.get("stored", {})
+    stored = {} if repair.kind == "retry" else repair.arguments.get("stored", before.stored)
     return Repairs(before.allowed | codes, {**before.class_map, **class_map}, stored)
 
 

@@ -4,8 +4,9 @@ import io
 import json
 import tracemalloc
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -258,13 +259,6 @@ def test_memory_holds_one_image_at_a_time(store: Store) -> None:
         assert peak_bytes < size_bytes / 2
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store for all examples of a property."""
-    with Store.open(make_settings(tmp_path_factory.mktemp("exports"))) as store:
-        yield store
-
-
 SIZES = [(16, 16), (64, 48), (37, 101)]
 SHARE = st.floats(0, 1)
 
@@ -320,18 +314,22 @@ def imported(store: Store, sources: Sequence[tuple[str, bytes]]) -> str:
 @given(drawn=samples())
 @budget(max_examples=15)
 def test_what_is_given_out_and_taken_in_again_is_exactly_the_same(
-    shared: Store, format_name: ExportFormat, drawn: list[tuple[tuple[int, int], list[tuple[Xyxy, int]]]]
+    format_name: ExportFormat, drawn: list[tuple[tuple[int, int], list[tuple[Xyxy, int]]]]
 ) -> None:
-    images = [
-        posted(
-            shared, thermal_file(number, *size_px), *(detection(xyxy, class_id) for xyxy, class_id in boxes)
-        )
-        for number, (size_px, boxes) in enumerate(drawn)
-    ]
-    batch_id = taken(shared, *images)
-    assert len(boxes_of(shared, batch_id)) == len(drawn)
-    content = exported(shared, format_name, Selection(batch_id=batch_id))
-    assert boxes_of(shared, imported(shared, [("x.zip", content)])) == boxes_of(shared, batch_id)
+    # A store for each example: the same image with other boxes would be a conflict.
+    with TemporaryDirectory() as home, Store.open(make_settings(Path(home))) as store:
+        images = [
+            posted(
+                store,
+                thermal_file(number, *size_px),
+                *(detection(xyxy, class_id) for xyxy, class_id in boxes),
+            )
+            for number, (size_px, boxes) in enumerate(drawn)
+        ]
+        batch_id = taken(store, *images)
+        assert len(boxes_of(store, batch_id)) == len(drawn)
+        content = exported(store, format_name, Selection(batch_id=batch_id))
+        assert boxes_of(store, imported(store, [("x.zip", content)])) == boxes_of(store, batch_id)
 
 
 def test_json_alone_is_taken_in_with_the_images_it_was_posted_with(store: Store) -> None:
