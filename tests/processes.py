@@ -71,10 +71,23 @@ def child_of(parent: psutil.Process, module: str) -> psutil.Process | None:
 
 def end_processes_of(home: Path) -> None:
     """End the detached workers of this home and their runners, which nobody else would."""
-    left = processes_of(home)
-    for process in left:
-        process.kill()
-    psutil.wait_procs(left, timeout=30)
+    kill(*processes_of(home))
+
+
+def kill(*processes: psutil.Process) -> None:
+    """End processes as a power cut would, and wait until they are gone."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    # Who has ended may stay on the list for long, until whoever started it asks for its exit status.
+    wait_until(lambda: all(map(is_gone, processes)))
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Whether a process has ended, waited for or not."""
+    with suppress(psutil.NoSuchProcess):
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def processes_of(home: Path, module: str = "") -> list[psutil.Process]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -16,16 +17,23 @@ MakeRequest = Callable[..., FineTuneRequest]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process trains, so that two do not fight for the cores."""
+    """Each module is one process' work: what its tests share is made once."""
     for item in items:
         if "tests/e2e" in item.path.as_posix():
-            item.add_marker(pytest.mark.xdist_group("training"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small real weights, to be copied."""
+    home = tmp_path_factory.mktemp("tiny")
+    return write_tiny_weights(home / "tiny.pt", make_settings(home).create_folders())
+
+
 @pytest.fixture
-def product(tmp_path: Path, httpserver: HTTPServer) -> Iterator[Settings]:
+def product(tmp_path: Path, httpserver: HTTPServer, tiny_weights: Path) -> Iterator[Settings]:
     """Settings of a product with tiny weights and a base set; its workers are ended with the test."""
     settings = make_settings(
         tmp_path,
@@ -37,7 +45,7 @@ def product(tmp_path: Path, httpserver: HTTPServer) -> Iterator[Settings]:
         # Longer than any test: none is to end otherwise because the machine is busy.
         fetch_deadline_s=3600.0,
     )
-    write_tiny_weights(settings.pretrained_weights, settings.create_folders())
+    copyfile(tiny_weights, settings.create_folders().pretrained_weights)
     write_base_set(settings.annotated_dataset_root)
     yield settings
     end_processes_of(settings.home)

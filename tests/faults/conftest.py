@@ -20,9 +20,9 @@ from core.jobs import service
 from core.schemas import RunView
 from core.store import Store, run_views, runs, states
 from core.store.tables import Worker
-from tests.e2e.conftest import MakeRequest, feedback, product  # noqa: F401 - fixtures
+from tests.e2e.conftest import MakeRequest, feedback, product, tiny_weights  # noqa: F401 - fixtures
 from tests.object_store import s3_endpoint, s3_url  # noqa: F401 - fixtures
-from tests.processes import child_of, end_processes_of, processes_of, wait_until
+from tests.processes import child_of, end_processes_of, kill, processes_of, wait_until
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -106,18 +106,6 @@ def house(request: pytest.FixtureRequest, product: Settings) -> Iterator[House]:
         settings = product.model_copy(update={"database_url": request.getfixturevalue("postgres_url")})
     with Store.open(settings) as store:
         yield House(store)
-
-
-def kill(*processes: psutil.Process) -> None:
-    """End processes as a power cut would, and wait until they are gone."""
-    for process in processes:
-        process.kill()
-    wait_until(lambda: all(map(is_gone, processes)))
-
-
-def is_gone(process: psutil.Process) -> bool:
-    """Whether a process has ended, waited for or not."""
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from core.errors import RunEnded
 from core.jobs import service
 from core.registry import checkpoints, publish
 from core.store.tables import Checkpoint
-from tests.faults.conftest import is_gone, nobody_answers
-from tests.processes import wait_until
+from tests.faults.conftest import nobody_answers
+from tests.processes import is_gone, wait_until
 
 
 def _nothing_is_left(house, run_id):

@@ -5,8 +5,8 @@ import pytest
 from core.jobs import service
 from core.registry import publish
 from core.store import runs
-from tests.faults.conftest import is_gone, kill, runner_of, start_worker
-from tests.processes import wait_until
+from tests.faults.conftest import runner_of, start_worker
+from tests.processes import is_gone, kill, wait_until
 
 pytestmark = pytest.mark.postgres
 

@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from core.store import claims
-from tests.faults.conftest import is_gone, kill, nobody_answers
-from tests.processes import wait_until
+from tests.faults.conftest import nobody_answers
+from tests.processes import child_of, is_gone, kill, wait_until
 
 EPOCHS = 12
 
@@ -38,7 +38,7 @@ def test_a_run_whose_runners_are_killed_again_and_again_fails_with_the_reason(ho
     killed = set()
 
     def it_gave_up():
-        for runner in house.worker().children():
+        if runner := child_of(house.worker(), "core.jobs.runner"):
             with suppress(psutil.Error):
                 runner.kill()
                 killed.add(runner.pid)

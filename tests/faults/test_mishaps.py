@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from core.config import CHECKOUT
 from core.jobs import service
 from core.store import run_views, runs
-from tests.faults.conftest import is_gone, kill
-from tests.processes import clean_environment, wait_until
+from tests.processes import clean_environment, is_gone, kill, wait_until
 
 ON_SQLITE = pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 ON_POSTGRESQL = pytest.mark.parametrize(

@@ -20,10 +20,10 @@ from tests.weights import write_tiny_weights
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process trains, so that two do not fight for the cores."""
+    """Each module is one process' work: what its tests share is made once."""
     for item in items:
         if "tests/training" in item.path.as_posix():
-            item.add_marker(pytest.mark.xdist_group("training"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @dataclass(frozen=True)
