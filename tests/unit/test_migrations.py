@@ -41,9 +41,9 @@ def _migrations(store: Store) -> Iterator[Config]:
 
 
 @pytest.fixture
-def upgraded(any_settings: Settings) -> Iterator[Store]:
+def upgraded(unmigrated_settings: Settings) -> Iterator[Store]:
     """A store of the version before feedback was reviewed, with rows in it, brought to the newest."""
-    with Store.open(any_settings) as store:
+    with Store.open(unmigrated_settings) as store:
         with _migrations(store) as config:
             command.downgrade(config, "0002")
         with store.database.write() as session:

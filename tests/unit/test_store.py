@@ -78,17 +78,17 @@ Store.open(make_settings(Path(sys.argv[1]), database_url=sys.argv[2])).close()
 """
 
 
-def test_processes_that_start_at_once_all_migrate(any_settings: Settings) -> None:
-    command = [sys.executable, "-c", OPEN, str(any_settings.home), any_settings.database_url]
+def test_processes_that_start_at_once_all_migrate(unmigrated_settings: Settings) -> None:
+    command = [sys.executable, "-c", OPEN, str(unmigrated_settings.home), unmigrated_settings.database_url]
     started = [subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     outcomes = [(process.communicate()[1], process.returncode) for process in started]
     assert [code for _, code in outcomes] == [0, 0, 0], outcomes
-    with Store.open(any_settings) as store:
+    with Store.open(unmigrated_settings) as store:
         assert run_views.list_runs(store) == []
 
 
-def test_threads_that_start_at_once_all_migrate(any_settings: Settings) -> None:
-    all_at_once(4, lambda _: Store.open(any_settings).close())
+def test_threads_that_start_at_once_all_migrate(unmigrated_settings: Settings) -> None:
+    all_at_once(4, lambda _: Store.open(unmigrated_settings).close())
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(any_store: Store) -> None:
@@ -107,10 +107,10 @@ def test_the_migrations_make_the_checks_that_the_code_knows(any_store: Store) ->
         assert {found["name"] for found in inspector.get_check_constraints(table.name)} == known
 
 
-def test_opening_again_keeps_what_is_there(any_settings: Settings) -> None:
-    with Store.open(any_settings) as store:
+def test_opening_again_keeps_what_is_there(unmigrated_settings: Settings) -> None:
+    with Store.open(unmigrated_settings) as store:
         run_id = queue(store)
-    with Store.open(any_settings) as store:
+    with Store.open(unmigrated_settings) as store:
         assert run_views.get_run(store, run_id).status == "queued"
 
 
