@@ -15,7 +15,7 @@ FEED = "night-feed"
 SIZE_PX = (64, 48)
 SPOT: Xyxy = (10, 10, 30, 30)
 
-_POSITIONS = count()
+_NUMBERS = count()
 
 Boxes = Sequence[tuple[Xyxy, int]]
 
@@ -34,7 +34,7 @@ def add_sample(store: Store, batch_id: str = "", *, boxes: Boxes = ((SPOT, 0),),
     An approved one was approved by intake, without a look at it.
     """
     batch_id = batch_id or add_batch(store)
-    sample = Sample(id=new_id("sample"), batch_id=batch_id, **(_taken_in() | columns))
+    sample = Sample(id=new_id("sample"), batch_id=batch_id, **(_taken_in(next(_NUMBERS)) | columns))
     with store.database.write() as session:
         session.add(sample)
         session.flush()
@@ -48,12 +48,13 @@ def add_sample(store: Store, batch_id: str = "", *, boxes: Boxes = ((SPOT, 0),),
     return sample.id
 
 
-def _taken_in() -> dict[str, Any]:
+def _taken_in(number: int) -> dict[str, Any]:
     width_px, height_px = SIZE_PX
     return {
         "image_url": "https://images.example/1.jpg?signature=secret",
         "posted": [],
-        "position": next(_POSITIONS),
+        "position": number,
+        "intake_number": number,
         "status": "pending",
         "blob_sha256": "b" * 64,
         "width_px": width_px,

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.errors import StaleSample
+from core.feedback import disagreement
 from core.feedback.history import verdicts_of
 from core.feedback.review import next_verdict, obstacle_to_review, repeats, stale
 from core.feedback.sample_order import conditions
@@ -22,7 +23,7 @@ from core.schemas_review import (
     SeenSample,
 )
 from core.store import Store
-from core.store.tables import Sample, SampleVerdict
+from core.store.tables import Batch, Sample, SampleVerdict
 
 # So that nobody else waits for long: SQLite has one writer at a time.
 _PER_TRANSACTION = 500
@@ -71,12 +72,21 @@ def _decide(
     session: Session, seen: Sequence[SeenSample], request: BulkVerdictRequest, actor: str
 ) -> list[BulkVerdictOutcome]:
     ids = [one.id for one in seen]
-    # In one order, so that two who decide on the same samples cannot wait for each other.
+    # In one order, batches first, so that two who change the same rows cannot wait for each other.
+    of_these = Batch.id.in_(sa.select(Sample.batch_id).where(Sample.id.in_(ids)))
+    batches = session.scalars(sa.select(Batch).where(of_these).order_by(Batch.id).with_for_update()).all()
     rows = sa.select(Sample).where(Sample.id.in_(ids)).order_by(Sample.id).with_for_update()
     samples = {sample.id: sample for sample in session.scalars(rows)}
     # The newest comes last and stays.
     verdicts = {verdict.sample_id: verdict for verdict in verdicts_of(session, ids)}
-    return [_outcome(session, samples.get(one.id), verdicts.get(one.id), one, request, actor) for one in seen]
+    outcomes = [
+        _outcome(session, samples.get(one.id), verdicts.get(one.id), one, request, actor) for one in seen
+    ]
+    done = {samples[one.id].batch_id for one in outcomes if one.outcome == "done"}
+    for batch in batches:
+        if batch.id in done:
+            disagreement.score_again_if_reviewed(session, batch)
+    return outcomes
 
 
 def _outcome(

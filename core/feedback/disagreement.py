@@ -125,9 +125,19 @@ def refresh(session: Session, sample: Sample) -> float | None:
             differences=list(found),
         )
     )
-    if _is_reviewed(session, batch):
-        chores.score_again(batch)
+    score_again_if_reviewed(session, batch)
     return sample.disagreement
+
+
+def score_again_if_reviewed(session: Session, batch: Batch) -> None:
+    """Have the champion scored once more on a batch of which nothing is pending any more.
+
+    For verdicts, which change no score of a sample; `refresh` does this too.
+    """
+    is_scored = session.get(BatchScore, batch.id) is not None
+    pending = sa.select(Sample.id).where(Sample.batch_id == batch.id, Sample.status == "pending").limit(1)
+    if is_scored and session.scalar(pending) is None:
+        chores.score_again(batch)
 
 
 def _pairs(human: Sequence[StoredDetection], predicted: Sequence[PredictedDetection]) -> Iterator[_Pair]:
@@ -167,9 +177,3 @@ def _missed(position: int) -> Difference:
 def _extra(position: int, predicted: Sequence[PredictedDetection]) -> Difference:
     confidence = predicted[position]["confidence"]
     return Difference(kind="extra", human=None, predicted=position, iou=0.0, confidence=confidence)
-
-
-def _is_reviewed(session: Session, batch: Batch) -> bool:
-    is_scored = session.get(BatchScore, batch.id) is not None
-    pending = sa.select(Sample.id).where(Sample.batch_id == batch.id, Sample.status == "pending").limit(1)
-    return is_scored and session.scalar(pending) is None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from core.errors import BoxesRefused, NothingToUndo, SampleNotReviewable, StaleSample
-from core.feedback import corrections
+from core.feedback import corrections, disagreement
 from core.feedback.boxes import StoredDetection, check_unseen, fit
 from core.feedback.history import History, verdicts_of
 from core.feedback.reasons import Refusal
@@ -65,6 +65,7 @@ def correct(
         boxes = [known.get(_key(box), box) for box in boxes]
         if newest is None or sorted(map(_key, boxes)) != sorted(map(_key, newest.detections)):
             corrections.add(session, sample, boxes, actor)
+            disagreement.refresh(session, sample)
         return sample.revision
 
 
@@ -116,6 +117,7 @@ def give_verdict(
         verdicts = verdicts_of(session, [sample.id])
         if not repeats(sample, verdicts[-1] if verdicts else None, decision, reason):
             session.add(next_verdict(sample, decision, actor, reason))
+            disagreement.refresh(session, sample)
         return sample.revision
 
 
@@ -177,6 +179,7 @@ def undo(store: Store, sample_id: str, *, seen_revision: int, actor: str) -> int
             corrections.add(session, sample, boxes, actor, undoes=step.version)
         else:
             session.add(next_verdict(sample, history.decision_before(step), actor, undoes=step.id))
+        disagreement.refresh(session, sample)
         return sample.revision
 
 
@@ -195,8 +198,8 @@ def obstacle_to_review(sample: Sample) -> str | None:
     """Why a sample cannot be reviewed, and what to do; None if it can."""
     if sample.status == "quarantined":
         return f"Sample {sample.id} is in quarantine ({sample.reason_code}). Repair it first."
-    if sample.blob_sha256 is None:
-        return f"The image of sample {sample.id} is still being fetched. Try again in a minute."
+    if sample.intake_number is None:
+        return f"Sample {sample.id} is still being taken in. Try again in a minute."
     return None
 
 

@@ -13,7 +13,9 @@ from core.feedback.bulk_review import give_verdicts
 from core.feedback.samples import get_sample
 from core.schemas_review import BulkVerdictRequest, BulkVerdictResult
 from core.store import Store
+from core.store.tables import Batch, BatchScore, utc_now
 from tests.samples import add_batch, add_sample
+from tests.unit.registry.factories import register
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def statuses(store: Store, sample_ids: list[str]) -> list[str]:
 def test_each_sample_is_decided_on_its_own(any_store: Store) -> None:
     fine, changed, waiting = (add_sample(any_store) for _ in range(3))
     put_aside = add_sample(any_store, status="quarantined", reason_code="box_outside")
-    unfetched = add_sample(any_store, blob_sha256=None)
+    unfetched = add_sample(any_store, intake_number=None)
     rejected, late = add_sample(any_store), add_sample(any_store)
     review.give_verdict(any_store, rejected, "rejected", seen_revision=1, actor="ben")
     named = [
@@ -89,6 +91,21 @@ def test_all_that_a_filter_finds(any_store: Store) -> None:
     assert [one.id for one in result.outcomes] == inside
     assert result.counts["done"] == 7
     assert statuses(any_store, [*inside, outside]) == ["approved"] * 7 + ["pending"]
+
+
+def test_the_champion_is_scored_again_once_nothing_of_a_batch_is_pending(any_store: Store) -> None:
+    champion = register(any_store, b"weights")
+    score = {"set_digest": "d", "image_count": 1, "metrics": {}, "per_class": []}
+    batches = [add_batch(any_store, predicted_at=utc_now()) for _ in range(2)]
+    with any_store.database.write() as session:
+        for batch_id in batches:
+            session.add(BatchScore(batch_id=batch_id, checkpoint_id=champion.id, **score))
+    decided = [add_sample(any_store, batches[number % 2]) for number in range(6)]
+    add_sample(any_store, batches[1])
+    decide(any_store, "approved", samples=seen(any_store, *decided))
+    with any_store.database.read() as session:
+        scored_again = [session.get_one(Batch, batch_id).predicted_at is None for batch_id in batches]
+    assert scored_again == [True, False]
 
 
 @pytest.mark.parametrize("count", [1, 3])

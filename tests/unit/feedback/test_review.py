@@ -16,9 +16,19 @@ from core.feedback import review
 from core.feedback.samples import get_sample
 from core.schemas_review import SampleView
 from core.store import Store
-from core.store.tables import Correction, Sample, SampleClass, SampleVerdict
+from core.store.tables import (
+    Batch,
+    BatchScore,
+    Correction,
+    Prediction,
+    Sample,
+    SampleClass,
+    SampleVerdict,
+    utc_now,
+)
 from tests.factories import CLASS_NAMES, Xyxy
-from tests.samples import FEED, SIZE_PX, SPOT, Boxes, add_sample, drawn, stored
+from tests.samples import FEED, SIZE_PX, SPOT, Boxes, add_batch, add_sample, drawn, stored
+from tests.unit.registry.factories import register
 
 CORNER: Xyxy = (0, 0, 8, 8)
 OTHER: Boxes = ((SPOT, 0), (CORNER, 2))
@@ -291,7 +301,9 @@ class TestNotReviewable:
         ("columns", "told"),
         [
             ({"status": "quarantined", "reason_code": "box_outside", "revision": 1}, "box_outside.*Repair"),
-            ({"blob_sha256": None}, "still being fetched"),
+            ({"blob_sha256": None, "intake_number": None}, "still being taken in"),
+            # It was repaired, and goes through intake once more.
+            ({"intake_number": None}, "still being taken in"),
         ],
     )  # fmt: skip
     def test_it_says_why_and_changes_nothing(self, store: Store, columns: dict[str, Any], told: str) -> None:
@@ -309,6 +321,44 @@ class TestNotReviewable:
     def test_an_unknown_sample(self, store: Store) -> None:
         with pytest.raises(NotFound, match=r"no sample sample-none\. GET /api/samples"):
             decide(store, "sample-none", "approved", 1)
+
+
+class TestDisagreement:
+    """What the champion saw is held against the newest boxes, and against what was approved."""
+
+    def test_it_follows_the_boxes(self, any_store: Store) -> None:
+        sample_id = seen_by_the_champion(any_store, OTHER)
+        correct(any_store, sample_id, (), 1)
+        assert differences(any_store, sample_id) == ["extra", "extra"]
+        correct(any_store, sample_id, OTHER, 2)
+        assert (get_sample(any_store, sample_id).disagreement, differences(any_store, sample_id)) == (0, [])
+        undo(any_store, sample_id, 3)
+        assert differences(any_store, sample_id) == ["extra", "extra"]
+
+    def test_the_champion_is_scored_again_once_nothing_is_pending(self, any_store: Store) -> None:
+        sample_id = seen_by_the_champion(any_store, OTHER)
+        decide(any_store, sample_id, "approved", 1)
+        with any_store.database.read() as session:
+            batch = session.get_one(Batch, get_sample(any_store, sample_id).batch_id)
+        assert (batch.predicted_at, batch.chore_due_at is None) == (None, False)
+
+
+def seen_by_the_champion(store: Store, boxes: Boxes) -> str:
+    """A sample that the champion has looked at and whose batch was scored."""
+    champion = register(store, b"weights")
+    batch_id = add_batch(store, champion_id=champion.id, taken_in_at=utc_now(), predicted_at=utc_now())
+    predicted = [{**box, "confidence": 0.9} for box in stored(boxes)]
+    score = {"set_digest": "d", "image_count": 1, "metrics": {}, "per_class": []}
+    with store.database.write() as session:
+        session.add(Prediction(checkpoint_id=champion.id, blob_sha256="b" * 64, detections=predicted))
+        session.add(BatchScore(batch_id=batch_id, checkpoint_id=champion.id, **score))
+    return add_sample(store, batch_id)
+
+
+def differences(store: Store, sample_id: str) -> list[str]:
+    prediction = get_sample(store, sample_id).prediction
+    assert prediction is not None
+    return [one["kind"] for one in prediction.differences]
 
 
 # One model of it all
