@@ -47,35 +47,23 @@ def is_drawn(detection: StoredDetection) -> bool:
     return "origin" not in detection
 
 
-def faults_unseen(posted: Sequence[Detection], class_names: Sequence[str]) -> list[tuple[int, Fault]]:
-    """What is wrong that can be told before the image is fetched: corner order and classes.
+def faults(
+    posted: Sequence[Detection], class_names: Sequence[str], width_px: int, height_px: int
+) -> list[tuple[int, Fault]]:
+    """What is wrong with boxes on an upright image of this size.
 
     Args:
         posted: The detections.
         class_names: The live model's class map; ids are positions.
+        width_px: Width of the upright image.
+        height_px: Height of the upright image.
 
     Returns:
-        Number of the box, from 1, and its fault: `box_inverted` or `class_unknown`.
+        Number of the box, from 1, and its fault: `box_inverted`, `class_unknown`, `box_outside` or
+        `box_too_small`. Corners and classes come first.
     """
-    return _each(posted, lambda detection: _unseen(detection, class_names))
-
-
-def faults_in(posted: Sequence[Detection], width_px: int, height_px: int) -> list[tuple[int, Fault]]:
-    """What is wrong with boxes on an upright image of this size.
-
-    Returns:
-        Number of the box, from 1, and its fault: `box_outside` or `box_too_small`.
-    """
-    return _each(posted, lambda detection: _misfits(detection.box, width_px, height_px))
-
-
-def check_unseen(posted: Sequence[Detection], class_names: Sequence[str]) -> None:
-    """Check what can be checked without the image.
-
-    Raises:
-        Refusal: `box_inverted` or `class_unknown`, naming every fault.
-    """
-    _refuse_any(faults_unseen(posted, class_names))
+    unseen = _each(posted, lambda detection: _unseen(detection, class_names))
+    return unseen + _each(posted, lambda detection: _misfits(detection.box, width_px, height_px))
 
 
 def fit(
@@ -84,15 +72,18 @@ def fit(
     """Clip boxes that overhang a little, refuse those that overhang more.
 
     Args:
-        posted: Detections that passed `check_unseen`.
+        posted: The detections.
         class_names: The live model's class map; ids are positions.
         width_px: Width of the upright image.
         height_px: Height of the upright image.
 
     Raises:
-        Refusal: `box_outside` or `box_too_small`, naming every fault with its numbers.
+        Refusal: `box_inverted`, `class_unknown`, `box_outside` or `box_too_small`, naming every fault with
+            its numbers.
     """
-    _refuse_any(faults_in(posted, width_px, height_px))
+    found = faults(posted, class_names, width_px, height_px)
+    if found:
+        raise Refusal(found[0][1].code, told(found))
     return clip(posted, class_names, width_px, height_px)
 
 
@@ -117,20 +108,15 @@ def clip(
     ]
 
 
-def told(faults: Sequence[tuple[int, Fault]]) -> str:
+def told(found: Sequence[tuple[int, Fault]]) -> str:
     """The faults in one line, each with the number of its box."""
-    return " ".join(f"Box {number}: {fault.sentence}." for number, fault in faults)
+    return " ".join(f"Box {number}: {fault.sentence}." for number, fault in found)
 
 
 def on_grid(xyxy: Sequence[float]) -> tuple[float, float, float, float]:
     """Corners rounded to what a stored box may have, about a millionth of a pixel."""
     x_min, y_min, x_max, y_max = (round(edge * _GRID_PER_PX) / _GRID_PER_PX for edge in xyxy)
     return x_min, y_min, x_max, y_max
-
-
-def _refuse_any(faults: Sequence[tuple[int, Fault]]) -> None:
-    if faults:
-        raise Refusal(faults[0][1].code, told(faults))
 
 
 def _each(

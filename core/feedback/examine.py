@@ -109,8 +109,6 @@ class Examiner:
 
     def _fill(self, findings: Findings, sample: Sample, repairs: Repairs) -> None:
         posted = repairs.renamed([Detection.model_validate(detection) for detection in sample.posted])
-        class_names = self._rules.class_names
-        self._check_boxes(findings, boxes.faults_unseen(posted, class_names), repairs)
         content = self._content(sample, repairs)
         findings.source_sha256 = repairs.stored.get("source_sha256") or hashlib.sha256(content).hexdigest()
         if self._rules.judges.include_file(findings.source_sha256):
@@ -118,8 +116,9 @@ class Examiner:
         image = self._keep(findings, content)
         findings.window = image.window or repairs.stored.get("window")
         self._check_leak(findings)
-        self._check_boxes(findings, boxes.faults_in(posted, image.width_px, image.height_px), repairs)
-        findings.detections = boxes.clip(posted, class_names, image.width_px, image.height_px)
+        held_against = self._rules.class_names, image.width_px, image.height_px
+        self._check_boxes(findings, boxes.faults(posted, *held_against), repairs)
+        findings.detections = boxes.clip(posted, *held_against)
         if posted and not findings.detections:
             # Learned from, it would say that nothing is to be found there.
             self._rules.settle(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import BoxesRefused, NothingToUndo, SampleNotReviewable, StaleSample
 from core.feedback import corrections, disagreement
-from core.feedback.boxes import StoredDetection, check_unseen, fit
+from core.feedback.boxes import StoredDetection, fit
 from core.feedback.history import History, verdicts_of
 from core.feedback.reasons import Refusal
 from core.feedback.samples import unknown
@@ -73,7 +73,6 @@ def _checked(
     detections: Sequence[Detection], class_names: Sequence[str], sample: Sample
 ) -> list[StoredDetection]:
     try:
-        check_unseen(detections, class_names)
         return fit(detections, class_names, sample.width_px or 0, sample.height_px or 0)
     except Refusal as refusal:
         raise BoxesRefused(f"{refusal.detail} {refusal.repair}", reason=refusal.code) from refusal

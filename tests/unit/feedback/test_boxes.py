@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.feedback.boxes import MAX_OVERHANG_PX, check_unseen, fit, on_grid
+from core.feedback.boxes import MAX_OVERHANG_PX, fit, on_grid
 from core.feedback.reasons import Refusal
 from core.schemas import Box, Detection
 from tests.factories import CLASS_NAMES, Xyxy, detection
@@ -21,20 +21,13 @@ def fitted(*xyxy: Xyxy) -> list[list[float]]:
     return [stored["xyxy"] for stored in fit(posted(*xyxy), CLASS_NAMES, WIDTH, HEIGHT)]
 
 
-def refused_unseen(detections: list[Detection]) -> Refusal:
+def refused(detections: list[Detection]) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        check_unseen(detections, CLASS_NAMES)
-    return caught.value
-
-
-def refused_fit(*xyxy: Xyxy) -> Refusal:
-    with pytest.raises(Refusal) as caught:
-        fitted(*xyxy)
+        fit(detections, CLASS_NAMES, WIDTH, HEIGHT)
     return caught.value
 
 
 def test_no_detection_is_a_false_alarm_and_legal() -> None:
-    check_unseen([], CLASS_NAMES)
     assert fit([], CLASS_NAMES, WIDTH, HEIGHT) == []
 
 
@@ -49,33 +42,32 @@ def test_no_detection_is_a_false_alarm_and_legal() -> None:
     ],
 )
 def test_an_inverted_box_is_refused(xyxy: Xyxy, words: list[str]) -> None:
-    refusal = refused_unseen(posted(xyxy))
+    refusal = refused(posted(xyxy))
     assert refusal.code == "box_inverted"
     assert all(word in refusal.detail for word in words)
 
 
 @pytest.mark.parametrize("class_id", [3, 999, "Hot Joint", "missing"])
 def test_an_unknown_class_is_refused_with_the_known_ones(class_id: int | str) -> None:
-    refusal = refused_unseen(posted((1, 1, 9, 9), class_id=class_id))
+    refusal = refused(posted((1, 1, 9, 9), class_id=class_id))
     assert refusal.code == "class_unknown"
     assert all(name in refusal.detail for name in (str(class_id), *CLASS_NAMES))
 
 
 def test_a_class_may_be_named() -> None:
     by_name = posted((1, 1, 9, 9), class_id="cold joint")
-    check_unseen(by_name, CLASS_NAMES)
     assert fit(by_name, CLASS_NAMES, WIDTH, HEIGHT) == [{"xyxy": [1, 1, 9, 9], "class_id": 1}]
 
 
 def test_all_faults_are_listed_and_the_first_gives_the_code() -> None:
     faulty = posted((1, 1, 9, 9)) + posted((9, 1, 1, 9)) + posted((1, 1, 9, 9), class_id=7)
-    refusal = refused_unseen(faulty)
+    refusal = refused(faulty)
     assert refusal.code == "box_inverted"
     assert "Box 2:" in refusal.detail
     assert "Box 3:" in refusal.detail
     assert "Box 1:" not in refusal.detail
 
-    misfits = refused_fit((10, 10, 20, 20), (99.5, 1, 110, 9), (-1, 10, 0.5, 20))
+    misfits = refused(posted((10, 10, 20, 20), (99.5, 1, 110, 9), (-1, 10, 0.5, 20)))
     assert misfits.code == "box_outside"
     assert "Box 2:" in misfits.detail
     assert "Box 3:" in misfits.detail
@@ -105,7 +97,7 @@ def test_a_small_overhang_is_clipped(xyxy: Xyxy, clipped: list[float]) -> None:
     ],
 )
 def test_a_large_overhang_is_refused_with_the_numbers(xyxy: Xyxy, overhang: str) -> None:
-    refusal = refused_fit(xyxy)
+    refusal = refused(posted(xyxy))
     assert refusal.code == "box_outside"
     assert overhang in refusal.detail
     assert "100 x 80 px" in refusal.detail
@@ -114,7 +106,7 @@ def test_a_large_overhang_is_refused_with_the_numbers(xyxy: Xyxy, overhang: str)
 
 @pytest.mark.parametrize("xyxy", [(10, 10, 10.5, 20), (10, 10, 20, 10.9), (-2, 10, 0, 20), (99.5, 1, 102, 9)])
 def test_a_box_without_area_in_the_image_is_refused(xyxy: Xyxy) -> None:
-    assert refused_fit(xyxy).code == "box_too_small"
+    assert refused(posted(xyxy)).code == "box_too_small"
 
 
 sides = st.integers(10, 5_000)
@@ -124,8 +116,7 @@ coordinates = st.floats(-6_000, 6_000) | st.integers(-10, 110).map(float)
 @given(sides, sides, st.lists(st.tuples(coordinates, coordinates, coordinates, coordinates), max_size=5))
 def test_every_box_fits_or_is_refused(width_px: int, height_px: int, corners: list[Xyxy]) -> None:
     detections = posted(*corners)
-    refusal = attempt(lambda: check_unseen(detections, CLASS_NAMES))
-    stored = refusal or attempt(lambda: fit(detections, CLASS_NAMES, width_px, height_px))
+    stored = attempt(lambda: fit(detections, CLASS_NAMES, width_px, height_px))
     if isinstance(stored, Refusal):
         assert stored.code in ("box_inverted", "box_outside", "box_too_small")
         assert any(_is_faulty(one.box, width_px, height_px) for one in detections)
