@@ -13,6 +13,7 @@
     ├── RunCancelled              run_cancelled               409
     ├── RunEnded                  run_ended                   409
     ├── RunNotRetryable           run_not_retryable           409
+    ├── DifferentSets             different_sets              409
     ├── WrongEventId              wrong_event_id              422
     ├── ClaimLost                 claim_lost                  409
     ├── ApiStopping               api_stopping                503
@@ -150,6 +151,12 @@ class RunNotRetryable(TmsError):
     """A run was to be retried that goes on, or that succeeded."""
 
     code, status, title = "run_not_retryable", 409, "The run cannot be retried"
+
+
+class DifferentSets(TmsError):
+    """Figures of different image sets were to be compared."""
+
+    code, status, title = "different_sets", 409, "These figures are of different image sets"
 
 
 class WrongEventId(TmsError):

@@ -41,9 +41,21 @@ class Label(BaseModel):
         """Centre and size, shape `(4,)`, as shares of the image."""
         return self.center_x, self.center_y, self.width, self.height
 
+    def xyxy_in(self, width_px: int, height_px: int) -> tuple[float, float, float, float]:
+        """Corners in absolute pixels of an image of this size."""
+        return (
+            (self.center_x - self.width / 2) * width_px,
+            (self.center_y - self.height / 2) * height_px,
+            (self.center_x + self.width / 2) * width_px,
+            (self.center_y + self.height / 2) * height_px,
+        )
+
 
 class LabelledImage(BaseModel):
-    """An image file, the sha256 of its bytes, its upright size, and its boxes."""
+    """An image file, the sha256 of its bytes, its upright size, and its boxes.
+
+    Images of one `group`, such as those of one transformer, are not independent of each other.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,6 +64,7 @@ class LabelledImage(BaseModel):
     width_px: int
     height_px: int
     labels: tuple[Label, ...]
+    group: str | None = None
 
     def identity(self) -> list[object]:
         """What makes it this image with these boxes, wherever the file lies."""
