@@ -65,7 +65,7 @@ def _seen(
 ) -> tuple[Sequence[float], int, float]:
     mistaken = random.random() < 0.15
     seen_id = int(random.integers(0, 3)) if mistaken else class_id
-    moved = np.array(xyxy) + random.normal(0, 8, 4).clip(-19, 19)
+    moved = np.array(xyxy) + random.normal(0, 6, 4).clip(-9, 9)
     return tuple(moved), seen_id, float(random.uniform(0.01, 1))
 
 
