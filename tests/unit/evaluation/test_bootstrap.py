@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.evaluation.bootstrap import draw, tally
@@ -21,6 +21,7 @@ def _tally(truth, detections, weights, confidence=0.25):
     return tally(match(truth, detections, CLASS_NAMES), np.asarray(weights, float), confidence)
 
 
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**31), is_tied=st.booleans())
 def test_every_image_once_is_what_coco_says(seed, is_tied):
     truth, detections = random_set(seed, is_tied=is_tied)
@@ -31,6 +32,7 @@ def test_every_image_once_is_what_coco_says(seed, is_tied):
     np.testing.assert_allclose(counted.overall()["ap50_95"], np.nanmean(expected), atol=1e-6)
 
 
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31))
 def test_a_resample_is_what_coco_says_of_the_repeated_images(seed):
     truth, detections = random_set(seed)
@@ -42,6 +44,7 @@ def test_a_resample_is_what_coco_says_of_the_repeated_images(seed):
         np.testing.assert_allclose(counted.ap50[row], expected[0], atol=1e-6)
 
 
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31))
 def test_claims_and_hits_of_a_resample_are_those_of_the_repeated_images(seed):
     truth, detections = random_set(seed)

@@ -20,7 +20,7 @@ def test_a_model_against_itself_changes_nothing():
     assert {row.p_holm for row in compared.per_class} == {1}
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**31))
 def test_both_figures_are_cocos_and_the_change_turns_its_sign_when_the_two_are_swapped(seed):
     truth, old = random_set(seed)
