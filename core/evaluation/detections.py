@@ -27,6 +27,7 @@ class Truth:
     Attributes:
         set_name: Such as `test`.
         set_digest: Digest of the set.
+        sha256: Of each image's bytes, `images` of them.
         sizes_px: Width and height of each upright image, shape `(images, 2)`.
         groups: For each image, the number of its group; images of one group are not independent.
         image: Position of each box's image in the set, shape `(boxes,)`.
@@ -36,6 +37,7 @@ class Truth:
 
     set_name: str
     set_digest: str
+    sha256: tuple[str, ...]
     sizes_px: IntArray
     groups: IntArray
     image: IntArray
@@ -64,6 +66,7 @@ class Truth:
         return cls(
             set_name=images.name,
             set_digest=images.digest,
+            sha256=tuple(image.sha256 for image in images.images),
             sizes_px=np.array([(i.width_px, i.height_px) for i in images.images], np.int64).reshape(-1, 2),
             groups=np.unique(names, return_inverse=True)[1].astype(np.int64),
             image=np.array([position for position, _, _ in labels], np.int64),

@@ -23,6 +23,7 @@ def make_truth(
     return Truth(
         set_name="test",
         set_digest=digest,
+        sha256=tuple(f"{image:064x}" for image in range(len(boxes))),
         sizes_px=np.full((len(boxes), 2), SIDE_PX),
         groups=np.array(groups if groups is not None else range(len(boxes)), np.int64),
         image=np.array([image for image, _, _ in flat], np.int64),
