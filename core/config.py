@@ -3,16 +3,23 @@
 Every setting is `TMS_<FIELD>`; the table in docs/operations.md lists them all and a test keeps it complete.
 """
 
+import json
+import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, NonNegativeFloat, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _ENVIRONMENT_FILE = CHECKOUT / ".env"
 MIB = 1024 * 1024
+GROUP_PATTERN = r"^(T\d+)_|^(.+)\.rf\."
+"""Files named after their transformer, such as T10_faulty_002.jpg; and Roboflow's copies of one image."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DefaultHyperparameters(BaseSettings):
@@ -84,6 +91,32 @@ class Settings(BaseSettings):
         le=1,
         description="mAP50-95 a candidate may lose on the base test set and still be published.",
     )
+    class_regression_margin: float = Field(
+        0.03, ge=0, le=1, description="AP50-95 a class may lose before the verdict is fail."
+    )
+    decay_budget: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="mAP50-95 that may be lost in all, against the best of the last champions and baseline.",
+    )
+    decay_champions: int = Field(
+        5, ge=0, le=50, description="How many of the last champions a candidate is held against."
+    )
+    recall_floors: dict[str, Share] = Field(
+        {}, description="JSON: recall that a candidate must keep, by class name, 0 to 1."
+    )
+    class_weights: dict[str, NonNegativeFloat] = Field(
+        {"normal": 0.2},
+        description="JSON: how much an error of a class matters, by class name; 1 unless named.",
+    )
+    deploy_confidence: float = Field(
+        0.25, gt=0, lt=1, description="Confidence from which on a detection counts where the model is in use."
+    )
+    base_group_pattern: str = Field(
+        GROUP_PATTERN,
+        description="Regular expression whose groups find, in a base image's file name, what it shows.",
+    )
     warm_runner: bool = Field(
         True, description="The worker keeps a spare runner ready, so that a run starts at once."
     )
@@ -95,6 +128,17 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("base_group_pattern")
+    @classmethod
+    def _a_pattern(cls, pattern: str) -> str:
+        try:
+            group_count = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from error
+        if not group_count:
+            raise ValueError("it needs a group in parentheses, such as ^(T\\d+)_")
+        return pattern
 
     @property
     def data_dir(self) -> Path:
@@ -169,13 +213,17 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as `TMS_*` variables, for a child process."""
         values = self.model_dump(mode="json", include=self.model_fields_set)
-        return {f"TMS_{name.upper()}": str(value) for name, value in values.items()}
+        return {f"TMS_{name.upper()}": _as_text(value) for name, value in values.items()}
 
     def create_folders(self) -> Self:
         """Make the folders of all state and return the settings."""
         for folder in (self.data_dir, self.weights_dir, self.logs_dir, self.runs_dir):
             folder.mkdir(parents=True, exist_ok=True)
         return self
+
+
+def _as_text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 @lru_cache(maxsize=1)

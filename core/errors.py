@@ -14,6 +14,7 @@
     ├── RunEnded                  run_ended                   409
     ├── RunNotRetryable           run_not_retryable           409
     ├── DifferentSets             different_sets              409
+    ├── ImageJudges               image_judges                409
     ├── WrongEventId              wrong_event_id              422
     ├── ClaimLost                 claim_lost                  409
     ├── ApiStopping               api_stopping                503
@@ -157,6 +158,12 @@ class DifferentSets(TmsError):
     """Figures of different image sets were to be compared."""
 
     code, status, title = "different_sets", 409, "These figures are of different image sets"
+
+
+class ImageJudges(TmsError):
+    """An image that judges was to be learned from."""
+
+    code, status, title = "image_judges", 409, "An image that judges is never learned from"
 
 
 class WrongEventId(TmsError):

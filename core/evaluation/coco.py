@@ -1,6 +1,6 @@
 """Matching as COCO does it, by hotcoco: which detection finds which box, at ten IoU thresholds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,15 +45,14 @@ class ClassMatches:
         return int(self.boxes_per_image.sum())
 
 
-def require_same_set(truth: Truth, *others: Detections) -> None:
-    """Refuse to relate what belongs to different sets.
+def require_one_digest(digests: Collection[str]) -> None:
+    """Refuse to relate figures of different sets.
 
     Raises:
-        DifferentSets: If a digest is another one.
+        DifferentSets: If these are not all the same digest.
     """
-    digests = {truth.set_digest, *(other.set_digest for other in others)}
-    if len(digests) > 1:
-        named = " and ".join(sorted(digest[:12] for digest in digests))
+    if len(set(digests)) > 1:
+        named = " and ".join(sorted(digest[:12] for digest in set(digests)))
         raise DifferentSets(
             f"These figures are of different image sets ({named}) and cannot be compared. "
             "Score both checkpoints on the same set."
@@ -66,7 +65,7 @@ def evaluator(truth: Truth, detections: Detections, class_names: Sequence[str]) 
     Raises:
         DifferentSets: If the detections are of another set.
     """
-    require_same_set(truth, detections)
+    require_one_digest([truth.set_digest, detections.set_digest])
     images = [{"id": n, "width": int(w), "height": int(h)} for n, (w, h) in enumerate(truth.sizes_px)]
     classes = [{"id": class_id, "name": name} for class_id, name in enumerate(class_names)]
     there = COCO.from_arrays(images, classes, truth.image, truth.class_id, _xywh(truth.xyxy))

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from core.evaluation.bootstrap import Floats, draw, tally
-from core.evaluation.coco import match, require_same_set
+from core.evaluation.coco import match, require_one_digest
 from core.evaluation.detections import Detections, Truth
 from core.evaluation.intervals import Change, change_of, holm
 
@@ -102,7 +102,7 @@ def compare(
     Raises:
         DifferentSets: If the detections are not of this set.
     """
-    require_same_set(truth, baseline, candidate)
+    require_one_digest([truth.set_digest, baseline.set_digest, candidate.set_digest])
     both = [match(truth, seen, class_names) for seen in (baseline, candidate)]
     once, drawn = np.ones((1, truth.image_count)), draw(truth.groups, resamples, seed)
     tallies = [tally(classes, weights, confidence) for weights in (once, drawn) for classes in both]

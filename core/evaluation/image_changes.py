@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from core.evaluation.coco import require_same_set
+from core.evaluation.coco import require_one_digest
 from core.evaluation.detections import Detections, FloatArray, IntArray, Truth
 
 Kind = Literal[
@@ -103,7 +103,7 @@ def image_changes(
     Raises:
         DifferentSets: If the detections are not of this set.
     """
-    require_same_set(truth, baseline, candidate)
+    require_one_digest([truth.set_digest, baseline.set_digest, candidate.set_digest])
     claims = [seen.where(seen.confidence >= confidence) for seen in (baseline, candidate)]
     rows = [_rows_by_image(image, truth.image_count) for image in (truth.image, *(c.image for c in claims))]
     found = []
@@ -182,7 +182,8 @@ def pairwise_iou(some: FloatArray, others: FloatArray) -> FloatArray:
     overlap: FloatArray = np.clip(high - low, 0, None).prod(axis=2)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (some, others)]
     union = areas[0][:, None] + areas[1][None] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    iou: FloatArray = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return iou
 
 
 def _at_boxes(

@@ -85,11 +85,11 @@ def repeated(truth: Truth, detections: Detections, times: Sequence[int]) -> tupl
     return make_truth(boxes), make_detections(found)
 
 
-def oracle(truth: Truth, detections: Detections) -> np.ndarray:
+def oracle(truth: Truth, detections: Detections, class_names: Sequence[str] = CLASS_NAMES) -> np.ndarray:
     """Average precision by faster-coco-eval, shape `(10, classes)`; not a number where a class has no box."""
     dataset = {
         "images": [{"id": n + 1, "width": SIDE_PX, "height": SIDE_PX} for n in range(truth.image_count)],
-        "categories": [{"id": class_id + 1, "name": name} for class_id, name in enumerate(CLASS_NAMES)],
+        "categories": [{"id": class_id + 1, "name": name} for class_id, name in enumerate(class_names)],
         "annotations": [
             {
                 "id": row + 1,
