@@ -33,6 +33,7 @@
     ├── RunnerDied                runner_died                 500
     ├── BlobDamaged               blob_damaged                500
     ├── CheckpointDamaged         checkpoint_damaged          500
+    ├── SeparateWorkFailed        separate_work_failed        500
     └── InsecureBinding           insecure_binding            (start-up only)
 
 `status` is the HTTP status that the API answers with; nothing else here knows of HTTP.
@@ -272,6 +273,12 @@ class CheckpointDamaged(TmsError):
     """A checkpoint's bytes are not those its manifest recorded."""
 
     code, status, title = "checkpoint_damaged", 500, "A checkpoint file is damaged"
+
+
+class SeparateWorkFailed(TmsError):
+    """A process that was started for one piece of work ended without having done it."""
+
+    code, status, title = "separate_work_failed", 500, "A process apart did not do its work"
 
 
 class InsecureBinding(TmsError):

@@ -31,7 +31,8 @@ from core.errors import (
     TmsError,
 )
 from core.feedback import intake
-from core.registry import checkpoints, judging, leftovers, publish, summary
+from core.registry import checkpoints, judging, leftovers, publish, summary, verdicts
+from core.registry.scoring import Bench
 from core.registry.summary import hyperparameters_of
 from core.schemas import FineTuneRequest, FineTuneSummary, Hyperparameters
 from core.store import Store, claims, runs
@@ -275,7 +276,7 @@ def judge(courier: Courier) -> None:
     courier.enter("evaluating")
     hyperparameters = hyperparameters_of(run)
     with _device_for(courier, hyperparameters) as device:
-        bench = judging.Bench(store, device, hyperparameters.image_size, courier.say, courier.check)
+        bench = Bench(store, device, hyperparameters.image_size, courier.say, courier.check)
         judging.judge_run(bench, run, frozen)
 
 
@@ -287,7 +288,7 @@ def settle(courier: Courier) -> FineTuneSummary:
         DiskFull: If there is no space to publish. In both cases what was live stays live.
     """
     store, run = courier.store, runs.get_row(courier.store, courier.run_id)
-    candidate, decision = checkpoints.get(store, run.checkpoint_id or ""), judging.verdict_on(store, run)
+    candidate, decision = checkpoints.get(store, run.checkpoint_id or ""), verdicts.verdict_on(store, run)
     promoted = decision.publishes and publish.promote(
         store, candidate, instead_of=run.parent_id, actor="system", reason=decision.reason, run_id=run.id
     )

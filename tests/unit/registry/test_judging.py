@@ -10,7 +10,7 @@ from core.errors import BlobDamaged, DifferentSets, NotFound
 from core.evaluation.detections import Detections, Truth
 from core.evaluation.figures import figures_of
 from core.evaluation.metrics import Score
-from core.registry import checkpoints, comparisons, evaluations, judging
+from core.registry import checkpoints, comparisons, evaluations, scoring, verdicts
 from core.store import Store
 from core.store.tables import Comparison, Evaluation
 from core.trainer import accept
@@ -122,9 +122,9 @@ def test_figures_are_made_again_at_another_deploy_threshold(tmp_path):
     with Store.open(make_settings(tmp_path)) as store:
         frozen_sets.freeze(store, images)
         row = record(store, register(store, b"weights"), images)
-        assert judging.figures(store, row).overall.recall == 1
+        assert scoring.figures(store, row).overall.recall == 1
     with Store.open(make_settings(tmp_path, deploy_confidence=0.95)) as store:
-        again = judging.figures(store, row)
+        again = scoring.figures(store, row)
     assert (again.confidence, again.overall.recall, again.overall.ap50) == (0.95, 0, 1)
 
 
@@ -187,13 +187,13 @@ def _judged(store, pair, *, base=None, holdout=None, promotion="no_regression"):
     ],
 )
 def test_the_verdict_on_a_run(store, pair, base, holdout, verdict, publishes):
-    decision = judging.verdict_on(store, _judged(store, pair, base=base, holdout=holdout))
+    decision = verdicts.verdict_on(store, _judged(store, pair, base=base, holdout=holdout))
     assert (decision.verdict, decision.publishes) == (verdict, publishes)
 
 
 def test_the_policy_of_the_run_decides_what_is_published(store, pair):
     run = _judged(store, pair, base={"looseness_px": 5}, promotion="proven_gain")
-    assert not judging.verdict_on(store, run).publishes
+    assert not verdicts.verdict_on(store, run).publishes
 
 
 def test_a_candidate_is_held_against_earlier_champions_too(store):
@@ -206,17 +206,17 @@ def test_a_candidate_is_held_against_earlier_champions_too(store):
     for baseline, looseness in ((second, 5.5), (first, 1)):
         before = record(store, baseline, images, run.id, looseness_px=looseness)
         _keep(store, images, before, candidate, run.id)
-    decision = judging.verdict_on(store, run)
+    decision = verdicts.verdict_on(store, run)
     assert (decision.verdict, decision.publishes) == ("fail", False)
     assert "Against the baseline" in decision.reason
 
 
 def test_a_pair_that_was_compared_before_is_known_and_its_newest_sets_count(store, pair):
-    assert judging.known(store, *(one.id for one in pair)) is None
+    assert verdicts.known(store, *(one.id for one in pair)) is None
     for count in (30, 40):
         images = make_set(count=count)
         _keep(store, images, record(store, pair[0], images), record(store, pair[1], images))
-    known = judging.known(store, *(one.id for one in pair))
+    known = verdicts.known(store, *(one.id for one in pair))
     assert [comparisons.changes_of(row).image_count for row in known.comparisons] == [40]
     assert known.decision.verdict == "not_enough_evidence"
-    assert judging.known(store, pair[1].id, pair[0].id) is None
+    assert verdicts.known(store, pair[1].id, pair[0].id) is None
