@@ -106,13 +106,10 @@ def _held_against(bench: Bench, old: Checkpoint, new: Checkpoint, test: ImageSet
     earlier = [id_ for id_ in ever_live if id_ not in (old.id, new.id)]
     last = earlier[: bench.store.settings.decay_champions]
     scored = [one for id_ in last if (one := _scored_if_possible(bench, id_, new, test))]
-    best = max(scored, key=_ap, default=None)
-    if best is not None and _ap(best) > _ap(bench.known_or_scored(old, test)):
-        yield best
-    if ever_live[-1] in earlier and (best is None or best.checkpoint_id != ever_live[-1]):
-        baseline = _scored_if_possible(bench, ever_live[-1], new, test)
-        if baseline is not None:
-            yield baseline
+    best = max([*scored, bench.known_or_scored(old, test)], key=_ap)
+    first = _scored_if_possible(bench, ever_live[-1], new, test) if ever_live[-1] in earlier else None
+    held_against = {one.checkpoint_id: one for one in (best, first) if one and one.checkpoint_id != old.id}
+    yield from held_against.values()
 
 
 def _ap(evaluation: Evaluation) -> float:
