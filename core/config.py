@@ -3,13 +3,13 @@
 Every setting is `TMS_<FIELD>`; the table in docs/operations.md lists them all and a test keeps it complete.
 """
 
-import json
+import math
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import Field, NonNegativeFloat, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -17,9 +17,6 @@ _ENVIRONMENT_FILE = CHECKOUT / ".env"
 MIB = 1024 * 1024
 GROUP_PATTERN = r"^(T\d+)_|^(.+)\.rf\."
 """Files named after their transformer, such as T10_faulty_002.jpg; and Roboflow's copies of one image."""
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DefaultHyperparameters(BaseSettings):
@@ -103,12 +100,12 @@ class Settings(BaseSettings):
     decay_champions: int = Field(
         5, ge=0, le=50, description="How many of the last champions a candidate is held against."
     )
-    recall_floors: dict[str, Share] = Field(
-        {}, description="JSON: recall that a candidate must keep, by class name, 0 to 1."
+    recall_floors: str = Field(
+        "", description="Recall that a candidate must keep: class=share pairs, separated by semicolons."
     )
-    class_weights: dict[str, NonNegativeFloat] = Field(
-        {"normal": 0.2},
-        description="JSON: how much an error of a class matters, by class name; 1 unless named.",
+    class_weights: str = Field(
+        "normal=0.2",
+        description="How much errors of a class matter: class=weight pairs, separated by semicolons; else 1.",
     )
     deploy_confidence: float = Field(
         0.25, gt=0, lt=1, description="Confidence from which on a detection counts where the model is in use."
@@ -139,6 +136,29 @@ class Settings(BaseSettings):
         if not group_count:
             raise ValueError("it needs a group in parentheses, such as ^(T\\d+)_")
         return pattern
+
+    @field_validator("recall_floors")
+    @classmethod
+    def _shares(cls, text: str) -> str:
+        if any(share > 1 for share in _by_class(text).values()):
+            raise ValueError("a recall is a share from 0 to 1")
+        return text
+
+    @field_validator("class_weights")
+    @classmethod
+    def _weights(cls, text: str) -> str:
+        _by_class(text)
+        return text
+
+    @property
+    def recall_floor_by_class(self) -> dict[str, float]:
+        """Recall that a candidate must keep, from 0 to 1, by class name."""
+        return _by_class(self.recall_floors)
+
+    @property
+    def weight_by_class(self) -> dict[str, float]:
+        """How much errors of a class matter, by class name."""
+        return _by_class(self.class_weights)
 
     @property
     def data_dir(self) -> Path:
@@ -213,7 +233,7 @@ class Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """These settings as `TMS_*` variables, for a child process."""
         values = self.model_dump(mode="json", include=self.model_fields_set)
-        return {f"TMS_{name.upper()}": _as_text(value) for name, value in values.items()}
+        return {f"TMS_{name.upper()}": str(value) for name, value in values.items()}
 
     def create_folders(self) -> Self:
         """Make the folders of all state and return the settings."""
@@ -222,8 +242,19 @@ class Settings(BaseSettings):
         return self
 
 
-def _as_text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+def _by_class(text: str) -> dict[str, float]:
+    """Numbers by class name, from `hot joint=0.8; normal=0.2`.
+
+    Raises:
+        ValueError: If it is something else, or a number is below 0.
+    """
+    numbers = {}
+    for pair in filter(str.strip, text.split(";")):
+        name, _, number = pair.rpartition("=")
+        numbers[name.strip()] = float(number)
+        if not name.strip() or not 0 <= numbers[name.strip()] < math.inf:
+            raise ValueError(f"'{pair.strip()}' is not a class name, = and a number from 0 up")
+    return numbers
 
 
 @lru_cache(maxsize=1)

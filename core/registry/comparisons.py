@@ -44,7 +44,7 @@ def keep(
         return known
     both = [detections_of(store, one) for one in (baseline, candidate)]
     compared = compare(truth, *both, class_names=class_names, confidence=confidence)
-    weights = dict(enumerate(store.settings.class_weights.get(name, 1.0) for name in class_names))
+    weights = dict(enumerate(store.settings.weight_by_class.get(name, 1.0) for name in class_names))
     changed = image_changes(truth, *both, confidence=confidence, class_weights=weights)
     row = ComparisonRow(
         id=new_id("comparison"),

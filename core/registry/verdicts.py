@@ -62,7 +62,7 @@ def policy_of(settings: Settings, promotion: Promotion) -> Policy:
         margin=settings.regression_margin,
         class_margin=settings.class_regression_margin,
         decay_budget=settings.decay_budget,
-        recall_floors=settings.recall_floors,
+        recall_floors=settings.recall_floor_by_class,
     )
 
 
