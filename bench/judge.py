@@ -62,7 +62,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _compare(measured: Measured, resamples: int = RESAMPLES) -> Comparison:
+def _compare(measured: Measured, resamples: int | None = None) -> Comparison:
     return compare(
         measured.truth,
         measured.champion,

@@ -16,6 +16,8 @@ from core.evaluation.detections import Detections, Truth
 from core.evaluation.intervals import Change, change_of, holm
 
 RESAMPLES = 1_000
+# With fewer, the smallest p-value that resampling can show would not survive Holm's correction.
+_RESAMPLES_A_CLASS = 50
 _SEED = 1337
 
 
@@ -85,7 +87,7 @@ def compare(
     *,
     class_names: Sequence[str],
     confidence: float,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     seed: int = _SEED,
 ) -> Comparison:
     """Compare two checkpoints on one set, overall and for each class.
@@ -96,13 +98,14 @@ def compare(
         candidate: What the new one saw.
         class_names: Ids are positions.
         confidence: The deploy threshold, from 0 to 1.
-        resamples: Bootstrap resamples.
+        resamples: Bootstrap resamples; 1,000 when left out, or more where there are many classes.
         seed: Seed of the draw: the same seed gives the same intervals.
 
     Raises:
         DifferentSets: If the detections are not of this set.
     """
     require_one_digest([truth.set_digest, baseline.set_digest, candidate.set_digest])
+    resamples = resamples or max(RESAMPLES, _RESAMPLES_A_CLASS * len(class_names))
     both = [match(truth, seen, class_names) for seen in (baseline, candidate)]
     once, drawn = np.ones((1, truth.image_count)), draw(truth.groups, resamples, seed)
     tallies = [tally(classes, weights, confidence) for weights in (once, drawn) for classes in both]

@@ -91,3 +91,13 @@ def test_different_sets_are_never_compared():
     truth, seen = random_set(1)
     with pytest.raises(DifferentSets, match="different image sets"):
         _compare(truth, seen, make_detections([[]] * truth.image_count, digest="other"))
+
+
+def test_a_loss_is_told_apart_from_chance_however_many_classes_there_are():
+    box, names = (100, 100, 200, 200), [f"class {n}" for n in range(60)]
+    truth = make_truth([[(box, n)] for n in range(60)] * 4)
+    old = make_detections([[(box, n, 0.9)] for n in range(60)] * 4)
+    new = make_detections([[(box, n, 0.9)] if n else [] for n in range(60)] * 4)
+    compared = compare(truth, old, new, class_names=names, confidence=0.25)
+    assert compared.resamples == 3_000
+    assert [row.class_id for row in compared.per_class if (row.p_holm or 1) < 0.05] == [0]
