@@ -52,9 +52,9 @@ SUMMARY: dict[str, Any] = {
     "hyperparameters": _HYPERPARAMETERS,
     "verdict": "not_enough_evidence",
     "verdict_reason": (
-        "mAP50-95 40.0 → 42.1 (+2.1 points; 95 % interval -3.8 to +7.9) on 54 base test images in 9 groups: no "
-        "loss beyond the 1.0 points that may be lost is seen, but none is ruled out. To tell would take about "
-        "126 more images. No feedback is held out for judging yet, so no gain on it can be proven."
+        "mAP50-95 40.0 → 42.1 (+2.1 points; 95 % interval -3.8 to +7.9) on 54 base test images in 9 groups: "
+        "no loss beyond the 1.0 points that may be lost is seen, but none is ruled out. To tell would take "
+        "about 126 more images. No feedback is held out for judging yet, so no gain on it can be proven."
     ),
     "images_needed": 126,
     "judged_on": [

@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import hotcoco
@@ -145,7 +146,8 @@ def simulate(measured: Measured, trials: int) -> dict[str, dict[str, float]]:
         "5 points lost, looser boxes": (loss_trial, losing(measured, looser, 30.0)),
         "5 points lost, blind in some images": (loss_trial, losing(measured, blinder, 0.5)),
     }
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    # Not forked: hotcoco's threads would be missing in the children, which would wait for them.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         return {
             name: shares(list(pool.map(partial(trial, data), range(trials), chunksize=10)))
             for name, (trial, data) in tests.items()
