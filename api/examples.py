@@ -87,7 +87,25 @@ SUMMARY: dict[str, Any] = {
     "filled_boxes": 0,
     "hyperparameters": _HYPERPARAMETERS,
     "verdict": "not_enough_evidence",
-    "verdict_reason": "Not worse on the base test set; too few held-out feedback images to prove a gain.",
+    "verdict_reason": (
+        "mAP50-95 40.0 → 42.1 (+2.1 points; 95 % interval -3.8 to +7.9) on 54 base test images in 9 groups: "
+        "no loss beyond the 1.0 points that may be lost is seen, but none is ruled out. To tell would take "
+        "about 126 more images. No feedback is held out for judging yet, so no gain on it can be proven."
+    ),
+    "images_needed": 126,
+    "judged_on": [
+        {
+            "set_name": "test",
+            "set_digest": _DIGEST,
+            "comparison_id": "comparison-01928f6e2a7c7d3e8c1b2a3f4d5e6f70",
+            "image_count": 54,
+            "group_count": 9,
+            "champion": 0.400,
+            "candidate": 0.421,
+            "low_95": -0.038,
+            "high_95": 0.079,
+        }
+    ],
     "promoted": True,
     "checkpoint_id": _CHECKPOINT_ID,
     "champion_id": _CHECKPOINT_ID,

@@ -3,6 +3,8 @@
 Every setting is `TMS_<FIELD>`; the table in docs/operations.md lists them all and a test keeps it complete.
 """
 
+import math
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -13,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 CHECKOUT = Path(__file__).resolve().parent.parent
 _ENVIRONMENT_FILE = CHECKOUT / ".env"
 MIB = 1024 * 1024
+GROUP_PATTERN = r"^(T\d+)_|^(.+)\.rf\."
+"""Files named after their transformer, such as T10_faulty_002.jpg; and Roboflow's copies of one image."""
 
 
 class DefaultHyperparameters(BaseSettings):
@@ -120,6 +124,32 @@ class Settings(BaseSettings):
         le=87_600,
         description="Hours between a run on all that was approved and one that starts by itself.",
     )
+    class_regression_margin: float = Field(
+        0.03, ge=0, le=1, description="AP50-95 a class may lose before the verdict is fail."
+    )
+    decay_budget: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="mAP50-95 that may be lost in all, against the best of the last champions and baseline.",
+    )
+    decay_champions: int = Field(
+        5, ge=0, le=50, description="How many of the last champions a candidate is held against."
+    )
+    recall_floors: str = Field(
+        "", description="Recall that a candidate must keep: class=share pairs, separated by semicolons."
+    )
+    class_weights: str = Field(
+        "normal=0.2",
+        description="How much errors of a class matter: class=weight pairs, separated by semicolons; else 1.",
+    )
+    deploy_confidence: float = Field(
+        0.25, gt=0, lt=1, description="Confidence from which on a detection counts where the model is in use."
+    )
+    base_group_pattern: str = Field(
+        GROUP_PATTERN,
+        description="Regular expression whose groups find, in a base image's file name, what it shows.",
+    )
     warm_runner: bool = Field(
         True, description="The worker keeps a spare runner ready, so that a run starts at once."
     )
@@ -131,6 +161,40 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("base_group_pattern")
+    @classmethod
+    def _a_pattern(cls, pattern: str) -> str:
+        try:
+            group_count = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from error
+        if not group_count:
+            raise ValueError("it needs a group in parentheses, such as ^(T\\d+)_")
+        return pattern
+
+    @field_validator("recall_floors")
+    @classmethod
+    def _shares(cls, text: str) -> str:
+        if any(share > 1 for share in _by_class(text).values()):
+            raise ValueError("a recall is a share from 0 to 1")
+        return text
+
+    @field_validator("class_weights")
+    @classmethod
+    def _weights(cls, text: str) -> str:
+        _by_class(text)
+        return text
+
+    @property
+    def recall_floor_by_class(self) -> dict[str, float]:
+        """Recall that a candidate must keep, from 0 to 1, by class name."""
+        return _by_class(self.recall_floors)
+
+    @property
+    def weight_by_class(self) -> dict[str, float]:
+        """How much errors of a class matter, by class name."""
+        return _by_class(self.class_weights)
 
     @property
     def data_dir(self) -> Path:
@@ -212,6 +276,21 @@ class Settings(BaseSettings):
         for folder in (self.data_dir, self.weights_dir, self.logs_dir, self.runs_dir):
             folder.mkdir(parents=True, exist_ok=True)
         return self
+
+
+def _by_class(text: str) -> dict[str, float]:
+    """Numbers by class name, from `hot joint=0.8; normal=0.2`.
+
+    Raises:
+        ValueError: If it is something else, or a number is below 0.
+    """
+    numbers = {}
+    for pair in filter(str.strip, text.split(";")):
+        name, _, number = pair.rpartition("=")
+        numbers[name.strip()] = float(number)
+        if not name.strip() or not 0 <= numbers[name.strip()] < math.inf:
+            raise ValueError(f"'{pair.strip()}' is not a class name, = and a number from 0 up")
+    return numbers
 
 
 @lru_cache(maxsize=1)

@@ -20,6 +20,8 @@
     ├── RunCancelled              run_cancelled               409
     ├── RunEnded                  run_ended                   409
     ├── RunNotRetryable           run_not_retryable           409
+    ├── DifferentSets             different_sets              409
+    ├── ImageJudges               image_judges                409
     ├── WrongEventId              wrong_event_id              422
     ├── ClaimLost                 claim_lost                  409
     ├── ApiStopping               api_stopping                503
@@ -39,6 +41,7 @@
     ├── RunnerDied                runner_died                 500
     ├── BlobDamaged               blob_damaged                500
     ├── CheckpointDamaged         checkpoint_damaged          500
+    ├── SeparateWorkFailed        separate_work_failed        500
     └── InsecureBinding           insecure_binding            (start-up only)
 
 `status` is the HTTP status that the API answers with; nothing else here knows of HTTP.
@@ -202,6 +205,18 @@ class RunNotRetryable(TmsError):
     code, status, title = "run_not_retryable", 409, "The run cannot be retried"
 
 
+class DifferentSets(TmsError):
+    """Figures of different image sets were to be compared."""
+
+    code, status, title = "different_sets", 409, "These figures are of different image sets"
+
+
+class ImageJudges(TmsError):
+    """An image that judges was to be learned from."""
+
+    code, status, title = "image_judges", 409, "An image that judges is never learned from"
+
+
 class WrongEventId(TmsError):
     """A `Last-Event-ID` names no event of the run it came with."""
 
@@ -314,6 +329,12 @@ class CheckpointDamaged(TmsError):
     """A checkpoint's bytes are not those its manifest recorded."""
 
     code, status, title = "checkpoint_damaged", 500, "A checkpoint file is damaged"
+
+
+class SeparateWorkFailed(TmsError):
+    """A process that was started for one piece of work ended without having done it."""
+
+    code, status, title = "separate_work_failed", 500, "A process apart did not do its work"
 
 
 class InsecureBinding(TmsError):

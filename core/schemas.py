@@ -251,6 +251,20 @@ class QuarantinedImage(BaseModel):
     repair: str = Field(description="What to do about it.")
 
 
+class JudgedSet(BaseModel):
+    """Champion and candidate on one frozen set: mAP50-95 as COCO defines it, from 0 to 1."""
+
+    set_name: str = Field(description="test: the base test set; holdout: feedback kept for judging.")
+    set_digest: str = Field(description="Figures of other sets are not comparable.")
+    comparison_id: str = Field(description="Under which the comparison is kept, image by image too.")
+    image_count: int
+    group_count: int = Field(description="Independent groups of images: what counts as evidence.")
+    champion: float | None
+    candidate: float | None
+    low_95: float | None = Field(description="Lower end of the 95 % interval of candidate - champion.")
+    high_95: float | None = Field(description="Its upper end.")
+
+
 class FineTuneSummary(BaseModel):
     """Answer of `POST /api/finetune` and of `core.trainer.run_finetune`."""
 
@@ -271,6 +285,10 @@ class FineTuneSummary(BaseModel):
     hyperparameters: Hyperparameters
     verdict: Verdict
     verdict_reason: str
+    images_needed: int | None = Field(
+        None, description="Further images that would bring a verdict, where more images would."
+    )
+    judged_on: list[JudgedSet] = Field([], description="What the verdict was drawn from.")
     promoted: bool
     checkpoint_id: str = Field(description="The candidate this run produced.")
     champion_id: str = Field(description="The champion after this run.")

@@ -19,9 +19,8 @@ from sqlalchemy.orm import Session
 
 from core import demo
 from core.config import Settings
-from core.dataset import feedback_set, revision
-from core.dataset.base_set import BaseSet, read_base_set
-from core.dataset.images import ImageSet
+from core.dataset import feedback_set, frozen_sets, pins, revision
+from core.dataset.base_set import BaseSet
 from core.dataset.revision import DatasetRevision
 from core.dataset.yolo import write_yolo
 from core.errors import (
@@ -31,9 +30,10 @@ from core.errors import (
     RunCancelled,
     TmsError,
 )
-from core.evaluation import fresh, gate
+from core.evaluation import fresh
 from core.feedback import gaps, intake
-from core.registry import checkpoints, leftovers, publish, summary
+from core.registry import checkpoints, judging, leftovers, publish, summary, verdicts
+from core.registry.scoring import Bench
 from core.registry.summary import hyperparameters_of
 from core.schemas import FineTuneRequest, FineTuneSummary, Hyperparameters
 from core.store import Store, claims, runs
@@ -161,7 +161,7 @@ def prepare(courier: Courier) -> None:
     champion = checkpoints.get(store, run.parent_id) if run.parent_id else publish.champion(store)
     if champion is None:
         raise BaselineMissing("Nothing is live yet. Start the run again; it adopts the baseline first.")
-    base = read_base_set(store.settings.base_set_root).in_order_of(champion.class_names)
+    base = frozen_sets.base_set(store).in_order_of(champion.class_names)
     for note in base.notes:
         courier.say(note)
     if run.dataset_digest:
@@ -171,6 +171,8 @@ def prepare(courier: Courier) -> None:
         take_in(store, run.batch_id, base, champion, partial(_tell_intake, courier))
     _fill_gaps(courier, run)
     frozen = _compose(store, run, base)
+    for images in (frozen.tune, frozen.test, frozen.holdout):
+        frozen_sets.freeze(store, images)
     _write_dataset(store, run.id, frozen)
     courier.enter("preparing", dataset_digest=revision.record(store, frozen), parent_id=champion.id)
 
@@ -192,6 +194,7 @@ def take_in(
         batch_id,
         class_names=base.class_names,
         judging=base.judging_files(),
+        judged_sha256=frozen_sets.judged_of_base_sets(store),
         champion_id=champion.id,
         on_progress=on_progress,
     )
@@ -219,7 +222,8 @@ def _compose(store: Store, run: Run, base: BaseSet) -> DatasetRevision:
         if not feedback:
             raise _nothing_to_learn_from(store, session, run)
     new, pool, holdout = (feedback_set.labelled(store, samples) for samples in (feedback, learned, kept))
-    return revision.compose(base, new, pool, holdout, hyperparameters_of(run))
+    pinned = {pin.sha256 for pin in pins.pins(store)}
+    return revision.compose(base, new, pool, holdout, hyperparameters_of(run), pinned)
 
 
 def _nothing_to_learn_from(store: Store, session: Session, run: Run) -> TmsError:
@@ -285,7 +289,7 @@ def learn(courier: Courier) -> None:
 
 
 def judge(courier: Courier) -> None:
-    """Score champion and candidate in this process on the same images: base test, and the holdout if any.
+    """Score champion and candidate in this process on the same images, and compare them: base test, holdout.
 
     Raises:
         CheckpointDamaged: If weights are not those that were registered.
@@ -293,44 +297,22 @@ def judge(courier: Courier) -> None:
     store, run = courier.store, runs.get_row(courier.store, courier.run_id)
     isolation.isolate(store.settings)
     frozen = DatasetRevision.load(store.settings.dataset_folder(run.id))
-    both = [checkpoints.get(store, id_ or "") for id_ in (run.parent_id, run.checkpoint_id)]
     courier.enter("evaluating")
-    with _device_for(courier, hyperparameters_of(run)) as device:
-        for images in filter(lambda images: images.images, (frozen.test, frozen.holdout)):
-            for checkpoint in both:
-                courier.say(f"Scoring {checkpoint.id} on {len(images.images)} {images.name} images")
-                _score(courier, run, checkpoint, images, device)
-
-
-def _score(courier: Courier, run: Run, checkpoint: Checkpoint, images: ImageSet, device: str) -> None:
-    from core.evaluation.predict import score
-
-    scored = score(
-        checkpoints.verified_weights(courier.store, checkpoint),
-        images,
-        image_size=hyperparameters_of(run).image_size,
-        device=device,
-        work_folder=courier.store.settings.run_folder(run.id),
-        on_batch=courier.check,
-    )
-    checkpoints.record_score(courier.store, run.id, checkpoint.id, scored)
+    hyperparameters = hyperparameters_of(run)
+    with _device_for(courier, hyperparameters) as device:
+        bench = Bench(store, device, hyperparameters.image_size, courier.say, courier.check)
+        judging.judge_run(bench, run, frozen)
 
 
 def settle(courier: Courier) -> FineTuneSummary:
-    """Turn the scores into a verdict, publish or hold the candidate, and tell the run's outcome.
+    """Turn the comparisons into a verdict, publish or hold the candidate, and tell the run's outcome.
 
     Raises:
         CheckpointDamaged: If the candidate's weights are not those that were judged.
         DiskFull: If there is no space to publish. In both cases what was live stays live.
     """
     store, run = courier.store, runs.get_row(courier.store, courier.run_id)
-    candidate = checkpoints.get(store, run.checkpoint_id or "")
-    decision = gate.decide(
-        checkpoints.score_of(store, run.id, run.parent_id or "", "test"),
-        checkpoints.score_of(store, run.id, candidate.id, "test"),
-        policy=run.request["promotion"],
-        margin=store.settings.regression_margin,
-    )
+    candidate, decision = checkpoints.get(store, run.checkpoint_id or ""), verdicts.verdict_on(store, run)
     promoted = decision.publishes and publish.promote(
         store, candidate, instead_of=run.parent_id, actor="system", reason=decision.reason, run_id=run.id
     )

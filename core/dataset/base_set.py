@@ -1,8 +1,9 @@
 """The base set: what the detector was first taught with, in YOLO layout with a data.yaml."""
 
 import hashlib
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from core.config import GROUP_PATTERN
 from core.dataset.class_map import ids_in
 from core.dataset.images import ImageSet, Label, LabelledImage
 from core.errors import BaseSetInvalid, BaseSetMissing
@@ -56,11 +58,16 @@ class BaseSet:
         return {image.sha256: image.path for split in (self.tune, self.test) for image in split.images}
 
 
-def read_base_set(root: Path) -> BaseSet:
+def read_base_set(root: Path, group_pattern: str = GROUP_PATTERN) -> BaseSet:
     """Read a YOLO base set: `data.yaml` with `names`, `train`, `val` (or `valid`) and, at best, `test`.
 
     A split may be a folder, a list file, or a list of either. Without `test`, the half of `valid` whose
     content digest is odd stands in for it.
+
+    Args:
+        root: Its folder.
+        group_pattern: Regular expression for file names: images in which its groups find the same text are of
+            one transformer, so not independent of each other.
 
     Raises:
         BaseSetMissing: If the folder, its data.yaml or its images are not there.
@@ -68,7 +75,10 @@ def read_base_set(root: Path) -> BaseSet:
     """
     config = _read_config(root)
     names = _class_names(config, root)
-    read = partial(_read_split, config, _split_root(config, root), len(names))
+    reading = partial(
+        _read_image, class_count=len(names), group_of=partial(_group, re.compile(group_pattern))
+    )
+    read = partial(_read_split, config, _split_root(config, root), reading)
     train, valid, test = read("train", "train"), read("tune", "val", "valid"), read("test", "test")
     if not train.images or not valid.images:
         raise BaseSetMissing(
@@ -111,13 +121,15 @@ def _class_names(config: dict[str, Any], root: Path) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _read_split(config: dict[str, Any], root: Path, class_count: int, name: str, *keys: str) -> ImageSet:
+def _read_split(
+    config: dict[str, Any], root: Path, read_image: Callable[..., LabelledImage | None], name: str, *keys: str
+) -> ImageSet:
     given: Any = next((config[key] for key in keys if config.get(key)), [])
     sources = given if isinstance(given, list) else [given]
     paths = sorted({path for source in sources for path in _image_paths(root, str(source))})
     faults: list[str] = []
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        images = list(pool.map(partial(_read_image, class_count=class_count, faults=faults), paths))
+        images = list(pool.map(partial(read_image, faults=faults), paths))
     if faults:
         shown = "; ".join(sorted(faults)[:_FAULTS_SHOWN])
         raise BaseSetInvalid(
@@ -137,7 +149,14 @@ def _image_paths(root: Path, source: str) -> list[Path]:
     return [path for path in place.rglob("*") if path.suffix.lower() in _SUFFIXES]
 
 
-def _read_image(path: Path, class_count: int, faults: list[str]) -> LabelledImage | None:
+def _group(pattern: re.Pattern[str], path: Path) -> str | None:
+    found = pattern.search(path.name)
+    return next((part for part in found.groups() if part), None) if found else None
+
+
+def _read_image(
+    path: Path, class_count: int, group_of: Callable[[Path], str | None], faults: list[str]
+) -> LabelledImage | None:
     try:
         content = path.read_bytes()
         width_px, height_px = _upright_size(path)
@@ -146,7 +165,14 @@ def _read_image(path: Path, class_count: int, faults: list[str]) -> LabelledImag
         faults.append(f"{path.name}: {error}")
         return None
     sha256 = hashlib.sha256(content).hexdigest()
-    return LabelledImage(path=path, sha256=sha256, width_px=width_px, height_px=height_px, labels=labels)
+    return LabelledImage(
+        path=path,
+        sha256=sha256,
+        width_px=width_px,
+        height_px=height_px,
+        labels=labels,
+        group=group_of(path),
+    )
 
 
 def _upright_size(path: Path) -> tuple[int, int]:

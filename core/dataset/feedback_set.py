@@ -133,6 +133,7 @@ def _labelled(store: Store, sample: ApprovedSample) -> LabelledImage:
         height_px=sample.height_px,
         labels=labels_of(sample.detections, sample.width_px, sample.height_px),
         sample=SampleVersion(sample_id=sample.id, version=sample.version),
+        group=sample.group or sample.cluster,
     )
 
 

@@ -48,6 +48,15 @@ class Label(BaseModel):
         """Centre and size, shape `(4,)`, as shares of the image."""
         return self.center_x, self.center_y, self.width, self.height
 
+    def xyxy_in(self, width_px: int, height_px: int) -> tuple[float, float, float, float]:
+        """Corners in absolute pixels of an image of this size."""
+        return (
+            (self.center_x - self.width / 2) * width_px,
+            (self.center_y - self.height / 2) * height_px,
+            (self.center_x + self.width / 2) * width_px,
+            (self.center_y + self.height / 2) * height_px,
+        )
+
 
 class SampleVersion(BaseModel):
     """A version of the boxes of a feedback sample."""
@@ -61,7 +70,8 @@ class SampleVersion(BaseModel):
 class LabelledImage(BaseModel):
     """An image file, the sha256 of its bytes, its upright size, and its boxes.
 
-    Of feedback, `sample` tells whose boxes these are; an image of the base set has none.
+    Of feedback, `sample` tells whose boxes these are; an image of the base set has none. Images of one
+    `group`, such as those of one transformer, are not independent of each other.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +82,7 @@ class LabelledImage(BaseModel):
     height_px: int
     labels: tuple[Label, ...]
     sample: SampleVersion | None = None
+    group: str | None = None
 
     def identity(self) -> list[object]:
         """What makes it this image with these boxes, wherever the file lies and whoever drew them."""

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from core.dataset.images import LabelledImage
 from core.schemas import ReplayStrategy
@@ -12,7 +12,13 @@ _BACKGROUND = -1
 
 
 def plan_replay(
-    pool: Sequence[LabelledImage], *, strategy: ReplayStrategy, per_epoch: int, epochs: int, seed: int
+    pool: Sequence[LabelledImage],
+    *,
+    strategy: ReplayStrategy,
+    per_epoch: int,
+    epochs: int,
+    seed: int,
+    pinned: Collection[str] = (),
 ) -> list[list[int]]:
     """Choose the replay of every epoch, the same for the same pool and seed.
 
@@ -24,13 +30,30 @@ def plan_replay(
         per_epoch: Images per epoch; more than the pool holds means all of it.
         epochs: Number of epochs.
         seed: Seed of the choice.
+        pinned: sha256 of images that every epoch replays, be they more than `per_epoch`; the strategy fills
+            up with others. Only `none` leaves them out.
 
     Returns:
         Positions in `pool`, one list an epoch.
     """
-    count = 0 if strategy == "none" else min(per_epoch, len(pool))
-    chooser = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    if strategy == "none":
+        return [[]] * epochs
     by_content = sorted(range(len(pool)), key=lambda position: pool[position].sha256)
+    always = [position for position in by_content if pool[position].sha256 in pinned]
+    others = [position for position in by_content if pool[position].sha256 not in pinned]
+    count = min(max(0, per_epoch - len(always)), len(others))
+    return [always + drawn for drawn in _drawn(pool, others, strategy, count, epochs, seed)]
+
+
+def _drawn(
+    pool: Sequence[LabelledImage],
+    by_content: list[int],
+    strategy: ReplayStrategy,
+    count: int,
+    epochs: int,
+    seed: int,
+) -> list[list[int]]:
+    chooser = random.Random(seed)  # noqa: S311 - reproducible, not secret
     if strategy == "balanced":
         weights = _rarity(pool)
         return [_weighted_draw(by_content, weights, count, chooser) for _ in range(epochs)]

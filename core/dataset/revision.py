@@ -1,6 +1,6 @@
 """The dataset revision: what one run learns from and is judged on, frozen and named by its digest."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PureWindowsPath
 from typing import Any, Self
@@ -152,6 +152,7 @@ def compose(
     learned: Sequence[LabelledImage],
     holdout: Sequence[LabelledImage],
     hyperparameters: Hyperparameters,
+    pinned: Collection[str] = (),
 ) -> DatasetRevision:
     """Put a revision together.
 
@@ -161,6 +162,7 @@ def compose(
         learned: Feedback that earlier champions learned from; joins the replay pool.
         holdout: All feedback samples kept for judging.
         hyperparameters: The run's.
+        pinned: sha256 of images that every epoch replays, where the pool has them.
     """
     # An image that is in the feedback has newer boxes there than in the pool.
     newer = {image.sha256 for image in feedback} | {image.sha256 for image in holdout}
@@ -172,6 +174,7 @@ def compose(
         per_epoch=hyperparameters.train_replay,
         epochs=hyperparameters.epochs,
         seed=hyperparameters.seed,
+        pinned=pinned,
     )
     return DatasetRevision(
         class_names=base.class_names,

@@ -77,7 +77,7 @@ def score_batch(
         device=device,
         work_folder=store.settings.runs_dir,
         on_batch=check,
-    )
+    ).score
     with store.database.write() as session:
         session.merge(_row(batch_id, champion, scored))
 

@@ -1,9 +1,23 @@
-"""The rule that turns two scores into a verdict. A pure function: no files, no clock, no chance."""
+"""The rule that turns comparisons into a verdict. A pure function: no files, no clock, no chance.
+
+docs/judging.md tells the rule in full, and why it is as it is.
+"""
 
 from dataclasses import dataclass
 
-from core.evaluation.metrics import Score
-from core.schemas import Promotion, Verdict
+from core.evaluation.checks import (
+    check_base_test,
+    check_classes,
+    check_decay,
+    check_holdout,
+    check_recall_floors,
+)
+from core.evaluation.coco import require_one_digest
+from core.evaluation.policy import Evidence, Finding, Policy
+from core.schemas import Verdict
+
+_CHECKS = (check_base_test, check_holdout, check_classes, check_recall_floors, check_decay)
+_WORST_FIRST = {"fail": 0, "open": 1, "fine": 2}
 
 
 @dataclass(frozen=True)
@@ -12,41 +26,51 @@ class Decision:
 
     Attributes:
         verdict: `pass`, `fail`, or `not_enough_evidence`.
-        reason: Why, in words and numbers.
+        findings: What each check came to, the worst first.
         publishes: Whether the policy lets the candidate go live by itself.
     """
 
     verdict: Verdict
-    reason: str
+    findings: tuple[Finding, ...]
     publishes: bool
 
+    @property
+    def reason(self) -> str:
+        """All findings, in words and numbers."""
+        return " ".join(finding.sentence for finding in self.findings)
 
-def decide(champion: Score, candidate: Score, *, policy: Promotion, margin: float) -> Decision:
-    """Judge a candidate by its plain difference on the base test set.
+    @property
+    def images_needed(self) -> int | None:
+        """Further images that would bring a verdict, where more images would."""
+        return max(
+            (one.images_needed for one in self.findings if one.images_needed is not None), default=None
+        )
 
-    Args:
-        champion: The live model on the base test set.
-        candidate: The new one on the same images.
-        policy: `no_regression`, `proven_gain`, or `manual`.
-        margin: mAP50-95 that may be lost, 0 to 1.
+
+def decide(evidence: Evidence, policy: Policy) -> Decision:
+    """Judge a candidate: one `fail` is a `fail`; else one open question is `not_enough_evidence`.
+
+    The policy decides what that leads to. `proven_gain` publishes what passes. `no_regression` publishes
+    unless a loss beyond what is allowed was seen, be it chance: a small base test set would else block all.
+    `manual` publishes nothing.
 
     Raises:
-        ValueError: If the two were scored on different sets.
+        DifferentSets: If an ancestor was compared on another base test set.
     """
-    if champion.set_digest != candidate.set_digest:
-        raise ValueError("the two scores are of different image sets and cannot be compared")
-    delta = candidate.map50_95 - champion.map50_95
-    figures = (
-        f"mAP50-95 {champion.map50_95 * 100:.1f} → {candidate.map50_95 * 100:.1f} "
-        f"({delta * 100:+.1f} points) on {champion.image_count} base test images"
-    )
-    allowed = f"{margin * 100:.1f} points that may be lost"
-    if delta < -margin:
-        return Decision("fail", f"{figures}: more than the {allowed}.", publishes=False)
-    finding = f"{figures}: no loss" if delta >= 0 else f"{figures}: within the {allowed}"
-    if policy == "proven_gain":
-        reason = f"{finding}, but a difference without an interval proves no gain. A person may promote it."
-        return Decision("not_enough_evidence", reason, publishes=False)
-    if policy == "manual":
-        return Decision("pass", f"{finding}. The policy is manual: a person decides.", publishes=False)
-    return Decision("pass", f"{finding}.", publishes=True)
+    require_one_digest({evidence.base.set_digest, *(one.set_digest for one in evidence.ancestors.values())})
+    findings = [finding for check in _CHECKS for finding in check(evidence, policy)]
+    verdict = _verdict(findings)
+    publishes = {
+        "no_regression": not any(finding.is_loss for finding in findings),
+        "proven_gain": verdict == "pass",
+        "manual": False,
+    }
+    findings.sort(key=lambda finding: (_WORST_FIRST[finding.effect], not finding.is_loss))
+    return Decision(verdict, tuple(findings), publishes[policy.promotion])
+
+
+def _verdict(findings: list[Finding]) -> Verdict:
+    effects = {finding.effect for finding in findings}
+    if "fail" in effects:
+        return "fail"
+    return "not_enough_evidence" if "open" in effects else "pass"

@@ -1,6 +1,7 @@
 """What a checkpoint sees in images, and how it scores on a frozen set of them, as Ultralytics scores it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ultralytics.utils.ops import scale_boxes
 from ultralytics.utils.torch_utils import select_device
 
 from core.dataset.images import ImageSet, LabelledImage
+from core.evaluation.detections import Detections
 from core.evaluation.metrics import ClassScore, Score
 from core.feedback.boxes import MIN_SIDE_PX, PredictedDetection
 from core.training.data import data_dictionary, validation_loader
@@ -23,6 +25,14 @@ _PLACE_DECIMALS = 2
 _CONFIDENCE_DECIMALS = 4
 
 
+@dataclass(frozen=True)
+class Scored:
+    """A score on a set, and the raw detections behind it, from which every figure can be made again."""
+
+    score: Score
+    detections: Detections
+
+
 def score(
     weights: Path,
     images: ImageSet,
@@ -31,7 +41,7 @@ def score(
     device: str,
     work_folder: Path,
     on_batch: Callable[[], None] = lambda: None,
-) -> Score:
+) -> Scored:
     """Score weights on a set of images.
 
     Args:
@@ -46,8 +56,8 @@ def score(
         BaselineUnreadable: If the weights cannot be loaded.
     """
     validator, model, names = _ready(weights, image_size, device, work_folder)
-    _run(validator, model, images, names, on_batch)
-    return _score(validator, images, names)
+    detections = _run(validator, model, images, names, on_batch)
+    return Scored(_score(validator, images, names), detections)
 
 
 def detect(
@@ -138,14 +148,31 @@ def _run(
     images: ImageSet,
     names: tuple[str, ...],
     on_batch: Callable[[], None],
-) -> None:
+) -> Detections:
     # Ultralytics' own __call__ would want a data.yaml and look for its dataset and fonts on the network.
     validator.dataloader = _loader(validator, model, images.images, names, _BATCH_SIZE)
     validator.init_metrics(model)
+    # Batches are made of images of one shape, so they come in an order of their own.
+    seen: dict[str, list[list[float]]] = {}
     for raw in validator.dataloader:
         on_batch()
         batch = validator.preprocess(raw)
-        validator.update_metrics(validator.postprocess(model(batch["img"])), batch)
+        predictions = validator.postprocess(model(batch["img"]))
+        validator.update_metrics(predictions, batch)
+        for index, prediction in enumerate(predictions):
+            seen[batch["im_file"][index]] = _rows(
+                validator, prediction, validator._prepare_batch(index, batch)
+            )
+    return Detections.of(images.digest, [seen[str(image.path)] for image in images.images])
+
+
+def _rows(
+    validator: DetectionValidator, prediction: dict[str, torch.Tensor], image: dict[str, Any]
+) -> list[list[float]]:
+    """Corners in pixels of the upright image, confidence and class of each detection."""
+    found = validator.scale_preds(prediction, image)
+    columns = (found["bboxes"], found["conf"][:, None], found["cls"][:, None])
+    return [[float(value) for value in row] for row in torch.cat(columns, dim=1).cpu().tolist()]
 
 
 def _loader(

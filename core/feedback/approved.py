@@ -24,6 +24,7 @@ class ApprovedSample:
     version: int
     detections: tuple[StoredDetection, ...]
     group: str | None
+    cluster: str | None
     is_holdout: bool
 
 
@@ -59,5 +60,6 @@ def _approved(sample: Sample, correction: Correction) -> ApprovedSample:
         version=correction.version,
         detections=tuple(correction.detections),
         group=sample.group,
+        cluster=sample.cluster,
         is_holdout=sample.is_holdout,
     )

@@ -4,7 +4,7 @@ Outcomes are written in the order of the batch, in short transactions, so that i
 moment, is simply called again, and comes to the same result.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -82,6 +82,7 @@ def take_in(
     *,
     class_names: Sequence[str],
     judging: Mapping[str, Path],
+    judged_sha256: Collection[str] = (),
     champion_id: str | None,
     on_progress: Callable[[int, int], None],
 ) -> None:
@@ -94,6 +95,7 @@ def take_in(
         batch_id: The batch.
         class_names: The live model's class map; ids are positions.
         judging: Files of the base set that judge the model and may not be learned from, by sha256.
+        judged_sha256: Further files that did, and may lie nowhere any more.
         champion_id: The checkpoint that is live now; noted with a batch that is taken in for the first time.
         on_progress: Told how many of how many images are done; may raise to stop.
 
@@ -105,7 +107,7 @@ def take_in(
     waiting, total = _waiting(store, batch_id)
     done = total - len(waiting)
     on_progress(done, total)
-    rules = _rules(store, batch_id, class_names, judging)
+    rules = _rules(store, batch_id, class_names, judging, judged_sha256)
     settler = Settler(store.settings.holdout_share, rules)
     with (
         Downloader(store.settings) as downloader,
@@ -129,10 +131,16 @@ def _waiting(store: Store, batch_id: str) -> tuple[list[Sample], int]:
     return [sample for sample in samples if not is_taken_in(sample)], len(samples)
 
 
-def _rules(store: Store, batch_id: str, class_names: Sequence[str], judging: Mapping[str, Path]) -> Rules:
+def _rules(
+    store: Store,
+    batch_id: str,
+    class_names: Sequence[str],
+    judging: Mapping[str, Path],
+    judged_sha256: Collection[str],
+) -> Rules:
     return Rules(
         class_names=class_names,
-        judges=Judges(judging, fingerprints.of_files(store, judging)),
+        judges=Judges({*judging, *judged_sha256}, fingerprints.of_files(store, judging)),
         policies=policies(store.settings),
         repairs=quarantine.repairs_of(store, batch_id),
     )

@@ -21,7 +21,8 @@ from filelock import Timeout
 
 from core import trainer
 from core.config import Settings
-from core.dataset.base_set import BaseSet, read_base_set
+from core.dataset import frozen_sets
+from core.dataset.base_set import BaseSet
 from core.errors import TmsError
 from core.evaluation import fresh
 from core.registry import checkpoints, publish
@@ -128,7 +129,7 @@ class Chores:
 
     @cached_property
     def _base(self) -> BaseSet:
-        return read_base_set(self._store.settings.base_set_root)
+        return frozen_sets.base_set(self._store)
 
     def _tell(self, done: int, total: int) -> None:
         self._check()

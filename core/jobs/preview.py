@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from core.config import GAP_CONFIDENCE
-from core.dataset import feedback_set
-from core.dataset.base_set import BaseSet, read_base_set
+from core.dataset import feedback_set, frozen_sets
+from core.dataset.base_set import BaseSet
 from core.dataset.images import boxes_per_class
 from core.feedback.approved import ApprovedSample
 from core.registry import publish
@@ -72,7 +72,7 @@ def preview_retrain(store: Store, request: RetrainRequest) -> DatasetPreview:
 
 
 def _base_set(store: Store) -> BaseSet:
-    base = read_base_set(store.settings.base_set_root)
+    base = frozen_sets.base_set(store)
     live = publish.champion(store)
     return base.in_order_of(live.class_names) if live else base
 

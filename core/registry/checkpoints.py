@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.errors import BlobDamaged, CheckpointDamaged, NotFound
-from core.evaluation.metrics import Score
+from core.registry import evaluations
 from core.registry.files import Replacement
 from core.store import Store
 from core.store.blobs import file_sha256
 from core.store.ids import new_id
-from core.store.tables import Checkpoint, Evaluation, LedgerEntry, utc_now
+from core.store.tables import Checkpoint, LedgerEntry, utc_now
 
 MANIFEST = "manifest.json"
 LEDGER_LOCK = "ledger"
@@ -151,7 +151,7 @@ def discard(store: Store, checkpoint_id: str) -> bool:
         if row is None or _was_live(session, checkpoint_id):
             return False
         _remove_files(store, session, row)
-        session.execute(sa.delete(Evaluation).where(Evaluation.checkpoint_id == checkpoint_id))
+        evaluations.forget(store, session, checkpoint_id)
         session.delete(row)
     return True
 
@@ -166,47 +166,3 @@ def _remove_files(store: Store, session: Session, row: Checkpoint) -> None:
     if session.scalar(twin.limit(1)) is None:
         store.blobs.delete(row.sha256)
     shutil.rmtree(weights_path(store, row.id).parent, ignore_errors=True)
-
-
-def record_score(store: Store, run_id: str, checkpoint_id: str, score: Score) -> None:
-    """Keep what a checkpoint scored in a run, replacing an earlier attempt of the same run."""
-    same = (Evaluation.run_id == run_id, Evaluation.checkpoint_id == checkpoint_id)
-    with store.database.write() as session:
-        session.execute(sa.delete(Evaluation).where(*same, Evaluation.set_name == score.set_name))
-        session.add(
-            Evaluation(
-                id=new_id("eval"),
-                run_id=run_id,
-                checkpoint_id=checkpoint_id,
-                set_name=score.set_name,
-                set_digest=score.set_digest,
-                image_count=score.image_count,
-                metrics=score.metrics,
-                per_class=score.rows(),
-            )
-        )
-
-
-def evaluations_of(store: Store, run_id: str) -> list[Evaluation]:
-    """All scores of a run, of both checkpoints on every set."""
-    query = sa.select(Evaluation).where(Evaluation.run_id == run_id).order_by(Evaluation.id)
-    with store.database.read() as session:
-        return list(session.scalars(query))
-
-
-def score_of(store: Store, run_id: str, checkpoint_id: str, set_name: str) -> Score:
-    """What a checkpoint scored on a set in a run.
-
-    Raises:
-        NotFound: If it was not scored there.
-    """
-    for row in evaluations_of(store, run_id):
-        if (row.checkpoint_id, row.set_name) == (checkpoint_id, set_name):
-            return Score(
-                set_name=row.set_name,
-                set_digest=row.set_digest,
-                image_count=row.image_count,
-                metrics=row.metrics,
-                per_class=tuple(row.per_class),
-            )
-    raise NotFound(f"Run {run_id} has no score of {checkpoint_id} on {set_name}.")

@@ -6,9 +6,10 @@ from core.dataset.revision import DatasetRevision
 from core.evaluation.gate import Decision
 from core.feedback import intake
 from core.feedback.approved import approved_samples
-from core.registry import checkpoints, publish
-from core.schemas import FineTuneSummary, Hyperparameters
+from core.registry import comparisons, evaluations, publish
+from core.schemas import FineTuneSummary, Hyperparameters, JudgedSet
 from core.store import Store
+from core.store.tables import Comparison as ComparisonRow
 from core.store.tables import Run
 
 
@@ -29,8 +30,8 @@ def of_run(store: Store, run: Run, decision: Decision, *, promoted: bool) -> Fin
     return FineTuneSummary(
         run_id=run.id,
         weights_path=str(publish.published_path(store)),
-        metrics=checkpoints.score_of(store, run.id, candidate_id, frozen.test.name).metrics,
-        champion_metrics=checkpoints.score_of(store, run.id, parent_id, frozen.test.name).metrics,
+        metrics=evaluations.score_of(store, run.id, candidate_id, frozen.test.name).metrics,
+        champion_metrics=evaluations.score_of(store, run.id, parent_id, frozen.test.name).metrics,
         log_path=str(store.settings.log_path(run.id)),
         dataset_size=len(frozen.feedback) + frozen.replay_per_epoch,
         feedback_samples=len(frozen.feedback),
@@ -40,11 +41,31 @@ def of_run(store: Store, run: Run, decision: Decision, *, promoted: bool) -> Fin
         hyperparameters=hyperparameters_of(run),
         verdict=decision.verdict,
         verdict_reason=_reason(decision, promoted),
+        images_needed=decision.images_needed,
+        judged_on=[
+            _judged_on(row) for row in comparisons.of_run(store, run.id) if row.baseline_id == parent_id
+        ],
         promoted=promoted,
         checkpoint_id=candidate_id,
         champion_id=live.id if live else parent_id,
         dataset_digest=frozen.digest,
         quarantined=intake.quarantined(store, batch_id),
+    )
+
+
+def _judged_on(row: ComparisonRow) -> JudgedSet:
+    compared = comparisons.changes_of(row)
+    change = compared.overall.ap50_95
+    return JudgedSet(
+        set_name=compared.set_name,
+        set_digest=compared.set_digest,
+        comparison_id=row.id,
+        image_count=compared.image_count,
+        group_count=compared.group_count,
+        champion=change.old,
+        candidate=change.new,
+        low_95=change.low_95,
+        high_95=change.high_95,
     )
 
 

@@ -20,8 +20,10 @@ _ICONS: dict[Verdict, str] = {
 
 def headline(summary: FineTuneSummary) -> str:
     """The verdict and what it led to, in one sentence."""
-    if summary.promoted:
+    if summary.promoted and summary.verdict == "pass":
         return "The new weights passed and are live."
+    if summary.promoted:
+        return "No loss was seen, so the new weights are live; that they are better is not proven."
     if summary.verdict == "fail":
         return "The new weights are worse. The champion stays; the candidate is kept."
     if summary.verdict == "not_enough_evidence":

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.evaluation.metrics import ClassScore
-from core.registry.checkpoints import evaluations_of
+from core.registry.evaluations import evaluations_of
 from core.schemas import FineTuneSummary, QuarantinedImage
 from core.store import Store
 from core.store.tables import Evaluation

@@ -91,6 +91,7 @@ def test_twelve_real_images_through_both_doors(real_data, served_images, tmp_pat
     assert set(answer.json()) == set(FineTuneSummary.model_fields)
     assert (summary.feedback_samples, summary.replay_samples, summary.dataset_size) == (12, 24, 36)
     assert (summary.quarantined, summary.holdout_samples) == ([], 0)
+    assert (summary.verdict, summary.images_needed >= 30) == ("not_enough_evidence", True)
     said = run_python(served, "-c", _PLAIN_ULTRALYTICS, summary.weights_path, base.test.images[0].path)
     assert "Loose Joint -Faulty" in said
 

@@ -41,7 +41,8 @@ def test_a_batch_becomes_published_weights(product, feedback):
     summary = run_finetune(feedback(), settings=product, on_progress=lambda kind, _: events.append(kind))
     assert (summary.feedback_samples, summary.replay_samples, summary.dataset_size) == (3, 2, 5)
     assert set(summary.metrics) == set(summary.champion_metrics) == ULTRALYTICS_KEYS
-    assert (summary.verdict, summary.promoted, summary.quarantined) == ("pass", True, [])
+    # Four test images are too few for more; no loss was seen, so it is published all the same.
+    assert (summary.verdict, summary.promoted, summary.quarantined) == ("not_enough_evidence", True, [])
     assert summary.champion_id == summary.checkpoint_id
     assert {"phase", "batch", "epoch"} <= set(events)
     assert Path(summary.weights_path).read_bytes()
@@ -131,7 +132,7 @@ def test_a_run_that_fails_leaves_what_is_live(product, feedback):
     with pytest.raises(DeviceUnavailable, match="Use auto or cpu"):
         run_finetune(feedback(device="7"), settings=product)
     assert _published(product) == before
-    assert run_finetune(feedback(), settings=product).verdict == "pass"
+    assert run_finetune(feedback(), settings=product).promoted
 
 
 def test_a_batch_without_a_usable_image_tells_each_fault(product, httpserver):

@@ -39,6 +39,13 @@ SET: dict[str, tuple[str, Any]] = {
     "retrain_samples": ("50", 50),
     "retrain_days": ("7", 7.0),
     "retrain_cooldown_hours": ("0.5", 0.5),
+    "class_regression_margin": ("0.05", 0.05),
+    "decay_budget": ("0.04", 0.04),
+    "decay_champions": ("3", 3),
+    "recall_floors": ("loose joint=0.8", "loose joint=0.8"),
+    "class_weights": ("loose joint=3; normal=0.1", "loose joint=3; normal=0.1"),
+    "deploy_confidence": ("0.4", 0.4),
+    "base_group_pattern": ("^(\\d+)-", "^(\\d+)-"),
     "warm_runner": ("0", False),
     "worker_autostart": ("0", False),
 }
@@ -139,6 +146,14 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
         ("fetch_concurrency", "1000"),
         ("holdout_share", "1"),
         ("regression_margin", "2"),
+        ("recall_floors", "loose joint=80"),
+        ("recall_floors", "loose joint"),
+        ("recall_floors", "=0.5"),
+        ("class_weights", "loose joint=-1"),
+        ("class_weights", "loose joint=inf"),
+        ("class_weights", "loose joint=much"),
+        ("base_group_pattern", "^(T"),
+        ("base_group_pattern", "no group"),
         ("image_hosts_only", "perhaps"),
     ],
 )
@@ -146,6 +161,16 @@ def test_a_senseless_setting_is_named(name: str, text: str, monkeypatch: pytest.
     monkeypatch.setenv(f"TMS_{name.upper()}", text)
     with pytest.raises(ValidationError, match=name):
         Settings(_env_file=None)
+
+
+def test_numbers_by_class_are_read_from_pairs() -> None:
+    settings = Settings(_env_file=None, recall_floors=" Loose Joint -Faulty=0.8 ; a=b=0.5;", class_weights="")
+    assert settings.recall_floor_by_class == {"Loose Joint -Faulty": 0.8, "a=b": 0.5}
+    assert (settings.weight_by_class, Settings(_env_file=None).weight_by_class) == ({}, {"normal": 0.2})
+
+
+def test_settings_can_be_remembered_by() -> None:
+    assert hash(Settings(_env_file=None)) == hash(Settings(_env_file=None))
 
 
 def test_settings_reach_a_child_process_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from core.store.tables.feedback import (
     SampleVerdict,
     Upload,
 )
+from core.store.tables.judging import Comparison, EvaluationSet, JudgedImage, PinnedImage
 from core.store.tables.registry import (
     Checkpoint,
     DatasetRevision,
@@ -38,13 +39,17 @@ __all__ = [
     "Batch",
     "BatchScore",
     "Checkpoint",
+    "Comparison",
     "Correction",
     "DatasetRevision",
     "Disagreement",
     "Evaluation",
+    "EvaluationSet",
     "Fingerprint",
     "IdempotencyKey",
+    "JudgedImage",
     "LedgerEntry",
+    "PinnedImage",
     "Prediction",
     "QuarantineRepair",
     "RevisionSample",

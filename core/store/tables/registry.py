@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, get_args
 
-from sqlalchemy import ForeignKey, Text
+from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.schemas import SampleRole
@@ -62,18 +62,26 @@ class Checkpoint(Base):
 
 
 class Evaluation(Base):
-    """A checkpoint scored on a frozen set; figures with different digests are never compared."""
+    """A checkpoint scored on a frozen set; figures with different digests are never compared.
+
+    `metrics` and `per_class` are Ultralytics' figures, `figures` are ours. The blob `detections_sha256` holds
+    the raw detections behind both. `run_id` is the run that asked for it, if one did.
+    """
 
     __tablename__ = "evaluation"
+    __table_args__ = (Index("evaluation_of_checkpoint", "checkpoint_id", "set_digest", "image_size"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"), index=True)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("run.id"), index=True)
     checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoint.id"))
     set_name: Mapped[str]
     set_digest: Mapped[str]
     image_count: Mapped[int]
     metrics: Mapped[dict[str, Any]]
     per_class: Mapped[list[Any]]
+    image_size: Mapped[int] = mapped_column(default=0, server_default="0")
+    figures: Mapped[dict[str, Any] | None]
+    detections_sha256: Mapped[str | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

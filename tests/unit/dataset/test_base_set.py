@@ -120,3 +120,22 @@ def test_the_real_base_set(real_data):
     base = read_base_set(real_data / "tms-thermal")
     assert [len(split.images) for split in (base.train, base.tune, base.test)] == [75, 21, 10]
     assert list(boxes_per_class(base.train.images, base.class_names).values()) == [2, 62, 24, 1, 28]
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "group"),
+    [
+        ("T10_faulty_002_jpg.rf.cc2f6023.jpg", None, "T10"),
+        ("T07_normal_003.jpg", None, "T07"),
+        ("street_7_jpg.rf.0a1b.jpg", None, "street_7_jpg"),
+        ("00041001.jpg", None, None),
+        ("plant-3-cam.png", r"^plant-(\d+)", "3"),
+        ("other.png", r"^plant-(\d+)", None),
+    ],
+)
+def test_images_of_one_transformer_are_told_by_their_names(tmp_path, name, pattern, group):
+    root = write_base_set(tmp_path)
+    first = min((root / "test" / "images").iterdir())
+    first.rename(first.with_name(name))
+    base = read_base_set(root, pattern) if pattern else read_base_set(root)
+    assert next(image for image in base.test.images if image.path.name == name).group == group

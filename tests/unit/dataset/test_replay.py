@@ -10,8 +10,8 @@ from tests.unit.dataset.factories import labelled
 POOL = [labelled(f"common {n}", 1) for n in range(30)] + [labelled("rare", 0), labelled("empty")]
 
 
-def _plan(strategy, per_epoch=8, epochs=4, seed=1, pool=POOL):
-    return plan_replay(pool, strategy=strategy, per_epoch=per_epoch, epochs=epochs, seed=seed)
+def _plan(strategy, per_epoch=8, epochs=4, seed=1, pool=POOL, pinned=()):
+    return plan_replay(pool, strategy=strategy, per_epoch=per_epoch, epochs=epochs, seed=seed, pinned=pinned)
 
 
 def test_stream_goes_through_the_whole_pool_before_it_repeats():
@@ -59,3 +59,19 @@ def test_a_plan_is_made_of_the_pool_and_depends_on_contents_alone(strategy, per_
 @pytest.mark.parametrize("strategy", ["stream", "balanced", "random"])
 def test_an_empty_pool_gives_empty_epochs(strategy):
     assert _plan(strategy, pool=[]) == [[]] * 4
+
+
+@pytest.mark.parametrize("strategy", ["stream", "balanced", "random"])
+@pytest.mark.parametrize("per_epoch", [0, 1, 8, 100])
+def test_pinned_images_are_in_every_epoch_and_the_rest_is_filled_up(strategy, per_epoch):
+    plan = _plan(strategy, per_epoch, pinned={POOL[3].sha256, POOL[30].sha256, "not in the pool"})
+    for epoch in plan:
+        assert {3, 30} <= set(epoch)
+        assert len(epoch) == len(set(epoch)) == min(max(2, per_epoch), len(POOL)) or strategy == "stream"
+    if per_epoch == 8 and strategy == "stream":
+        others = [position for epoch in plan for position in epoch if position not in (3, 30)]
+        assert len(set(others)) == len(others) == 24
+
+
+def test_none_takes_not_even_what_is_pinned():
+    assert _plan("none", pinned={POOL[0].sha256}) == [[]] * 4

@@ -128,6 +128,7 @@ def test_a_batch_becomes_samples(any_store: Store, serve: Serve) -> None:
             {"xyxy": [0, 5, 20, 48], "class_id": 1},
         ),
         group="T7",
+        cluster=sample.cluster,
         is_holdout=False,
     )
     assert second.detections == ()

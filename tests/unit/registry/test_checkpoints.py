@@ -6,7 +6,7 @@ from s3fs import S3FileSystem
 
 from core.errors import BlobDamaged, BlobStoreUnavailable, CheckpointDamaged, NotFound
 from core.evaluation.metrics import Score
-from core.registry import checkpoints
+from core.registry import checkpoints, evaluations
 from core.store import Store
 from core.store.tables import Checkpoint, Evaluation
 from core.trainer import accept
@@ -97,7 +97,7 @@ def test_without_the_blob_store_nothing_is_registered(tmp_path, s3_url, monkeypa
 def test_nothing_is_left_of_what_was_discarded(hosts):
     here, there = hosts
     candidate = register(here, b"weights")
-    checkpoints.record_score(here, _run(here), candidate.id, SCORE)
+    evaluations.record(here, candidate.id, SCORE, run_id=_run(here))
     assert checkpoints.discard(here, candidate.id)
     assert (_rows(here, Checkpoint), _rows(here, Evaluation)) == (0, 0)
     assert list(here.settings.weights_dir.iterdir()) == []
@@ -141,13 +141,3 @@ def test_a_discard_that_could_not_reach_the_blob_store_can_be_repeated(tmp_path,
         assert checkpoints.verified_weights(store, checkpoints.get(store, candidate.id)).is_file()
         assert checkpoints.discard(store, candidate.id)
         assert _rows(store, Checkpoint) == 0
-
-
-def test_scores_are_kept_by_run_checkpoint_and_set(store):
-    run_id, checkpoint = _run(store), register(store, b"weights")
-    checkpoints.record_score(store, run_id, checkpoint.id, SCORE)
-    checkpoints.record_score(store, run_id, checkpoint.id, SCORE)
-    assert checkpoints.score_of(store, run_id, checkpoint.id, "test") == SCORE
-    assert len(checkpoints.evaluations_of(store, run_id)) == 1
-    with pytest.raises(NotFound):
-        checkpoints.score_of(store, run_id, checkpoint.id, "holdout")
