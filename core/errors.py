@@ -31,6 +31,7 @@
     ├── RunnerDied                runner_died                 500
     ├── BlobDamaged               blob_damaged                500
     ├── CheckpointDamaged         checkpoint_damaged          500
+    ├── PublishFailed             publish_failed              500
     └── InsecureBinding           insecure_binding            (start-up only)
 
 `status` is the HTTP status that the API answers with; nothing else here knows of HTTP.
@@ -258,6 +259,12 @@ class CheckpointDamaged(TmsError):
     """A checkpoint's bytes are not those its manifest recorded."""
 
     code, status, title = "checkpoint_damaged", 500, "A checkpoint file is damaged"
+
+
+class PublishFailed(TmsError):
+    """A checkpoint could not be published; what was live stays live."""
+
+    code, status, title = "publish_failed", 500, "The checkpoint could not be published"
 
 
 class InsecureBinding(TmsError):

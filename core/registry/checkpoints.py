@@ -16,7 +16,7 @@ from core.registry.files import Replacement
 from core.store import Store
 from core.store.blobs import file_sha256
 from core.store.ids import new_id
-from core.store.tables import Checkpoint, Evaluation, LedgerEntry, utc_now
+from core.store.tables import Checkpoint, Evaluation, LedgerEntry, Witness, utc_now
 
 MANIFEST = "manifest.json"
 LEDGER_LOCK = "ledger"
@@ -65,7 +65,8 @@ def register(
     row = Checkpoint(**facts, manifest={**facts, "recipe": recipe, **_origin()})
     target = _write_folder(store, row, weights)
     try:
-        store.blobs.put_file(target, f"the weights of checkpoint {row.id}")
+        # Bytes of its own, from which the file can be restored that an inference service may have spoiled.
+        store.blobs.put_file(target, f"the weights of checkpoint {row.id}", as_link=False)
         with store.database.write() as session:
             session.add(row)
     except BaseException:
@@ -148,7 +149,8 @@ def discard(store: Store, checkpoint_id: str) -> bool:
         if row is None or _was_live(session, checkpoint_id):
             return False
         _remove_files(store, session, row)
-        session.execute(sa.delete(Evaluation).where(Evaluation.checkpoint_id == checkpoint_id))
+        for table in (Evaluation, Witness):
+            session.execute(sa.delete(table).where(table.checkpoint_id == checkpoint_id))
         session.delete(row)
     return True
 

@@ -21,6 +21,7 @@ from core.store.tables.feedback import (
     SampleVerdict,
     Upload,
 )
+from core.store.tables.handover import DELIVERY_STATES, Acknowledgement, Delivery, Webhook, Witness
 from core.store.tables.registry import (
     Checkpoint,
     DatasetRevision,
@@ -31,8 +32,10 @@ from core.store.tables.registry import (
 from core.store.tables.runs import IdempotencyKey, Run, RunEvent, RunTransition, Worker
 
 __all__ = [
+    "DELIVERY_STATES",
     "SAMPLE_STATUSES",
     "VERDICT_DECISIONS",
+    "Acknowledgement",
     "ApiKey",
     "Base",
     "Batch",
@@ -40,6 +43,7 @@ __all__ = [
     "Checkpoint",
     "Correction",
     "DatasetRevision",
+    "Delivery",
     "Disagreement",
     "Evaluation",
     "Fingerprint",
@@ -56,6 +60,8 @@ __all__ = [
     "SampleVerdict",
     "Upload",
     "UtcDateTime",
+    "Webhook",
+    "Witness",
     "Worker",
     "utc_now",
 ]
