@@ -13,6 +13,9 @@
     ├── RunCancelled              run_cancelled               409
     ├── RunEnded                  run_ended                   409
     ├── RunNotRetryable           run_not_retryable           409
+    ├── ChampionChanged           champion_changed            409
+    ├── OverrideNeeded            override_needed             409
+    ├── NoEarlierChampion         no_earlier_champion         409
     ├── WrongEventId              wrong_event_id              422
     ├── ClaimLost                 claim_lost                  409
     ├── ApiStopping               api_stopping                503
@@ -32,6 +35,7 @@
     ├── BlobDamaged               blob_damaged                500
     ├── CheckpointDamaged         checkpoint_damaged          500
     ├── PublishFailed             publish_failed              500
+    ├── SeparateWorkFailed        separate_work_failed        500
     └── InsecureBinding           insecure_binding            (start-up only)
 
 `status` is the HTTP status that the API answers with; nothing else here knows of HTTP.
@@ -153,6 +157,24 @@ class RunNotRetryable(TmsError):
     code, status, title = "run_not_retryable", 409, "The run cannot be retried"
 
 
+class ChampionChanged(TmsError):
+    """Another checkpoint is live than the caller saw."""
+
+    code, status, title = "champion_changed", 409, "Another checkpoint has become the champion"
+
+
+class OverrideNeeded(TmsError):
+    """A checkpoint was to be promoted that was judged worse, or was not judged."""
+
+    code, status, title = "override_needed", 409, "The verdict does not allow this"
+
+
+class NoEarlierChampion(TmsError):
+    """There is nothing to roll back to."""
+
+    code, status, title = "no_earlier_champion", 409, "This is no earlier champion"
+
+
 class WrongEventId(TmsError):
     """A `Last-Event-ID` names no event of the run it came with."""
 
@@ -265,6 +287,12 @@ class PublishFailed(TmsError):
     """A checkpoint could not be published; what was live stays live."""
 
     code, status, title = "publish_failed", 500, "The checkpoint could not be published"
+
+
+class SeparateWorkFailed(TmsError):
+    """A process that was started for one piece of work ended without having done it."""
+
+    code, status, title = "separate_work_failed", 500, "A process apart did not do its work"
 
 
 class InsecureBinding(TmsError):
