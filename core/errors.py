@@ -9,6 +9,7 @@
     ├── Forbidden                 forbidden                   403
     ├── HostRefused               host_refused                421
     ├── MethodNotAllowed          method_not_allowed          405
+    ├── RangeRefused              range_refused               416
     ├── PayloadTooLarge           payload_too_large           413
     ├── RunCancelled              run_cancelled               409
     ├── RunEnded                  run_ended                   409
@@ -131,6 +132,12 @@ class MethodNotAllowed(TmsError):
     """The address exists and takes another method."""
 
     code, status, title = "method_not_allowed", 405, "This address does not take that method"
+
+
+class RangeRefused(TmsError):
+    """A part of a file was asked for that it does not have."""
+
+    code, status, title = "range_refused", 416, "The file has no such part"
 
 
 class PayloadTooLarge(TmsError):

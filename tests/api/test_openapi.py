@@ -14,6 +14,8 @@ from pydantic import TypeAdapter
 from api import examples
 from api.event_stream import RunEventView
 from core import __version__, config
+from core.registry.handover import HandoverState
+from core.registry.ledger import LedgerView, PublishedModel
 from core.schemas import DatasetPreview, FineTuneRequest, FineTuneSummary, QuarantinedImage, RunView
 
 CHECKOUT = Path(__file__).parents[2]
@@ -47,6 +49,9 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (RunView, examples.STOPPING_RUN),
         (RunView, examples.RETRY),
         (RunEventView, examples.BATCH_EVENT),
+        (PublishedModel, examples.PUBLISHED_MODEL),
+        (LedgerView, examples.LEDGER_ENTRY),
+        (HandoverState, examples.HANDOVER),
     ],
 )
 def test_each_example_is_what_its_model_says(kind, example):
