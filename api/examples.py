@@ -163,6 +163,36 @@ HANDOVER: dict[str, Any] = {
     "services": [SERVICE],
 }
 
+WEBHOOK: dict[str, Any] = {
+    "id": "webhook-01981d02b7c47e5f9a3d6c1e8f40b257",
+    "url": "https://inference.example/hooks/tms",
+    "events": ["promoted", "rolled_back"],
+    "actor": "local",
+    "created_at": "2026-01-12T08:00:00+00:00",
+    "pending": 0,
+    "delivered": 12,
+    "dead": 0,
+    "last_error": None,
+}
+
+NEW_WEBHOOK: dict[str, Any] = {
+    **WEBHOOK,
+    "delivered": 0,
+    "secret": "whsec_8sX2v0mQ4bN7cT1kY5wR3zJ6hL9pF0aD2gE4uI6oS8k",
+}
+
+DELIVERY: dict[str, Any] = {
+    "id": "delivery-01981d05a1f97c3b8e2d4f6a7b9c0d1e",
+    "event": "promoted",
+    "subject": "17",
+    "status": "pending",
+    "tries": 2,
+    "due_at": "2026-01-12T09:32:24+00:00",
+    "error": "https://inference.example/hooks/tms answered 503.",
+    "created_at": "2026-01-12T09:31:52+00:00",
+    "delivered_at": None,
+}
+
 BATCH_EVENT: dict[str, Any] = {
     "seq": 7,
     "kind": "batch",

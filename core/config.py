@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         "", description="Comma-separated host or host:port list that may be fetched although private."
     )
     image_hosts_only: bool = Field(False, description="Fetch from the listed hosts alone.")
+    webhook_hosts: str = Field(
+        "", description="Comma-separated host or host:port list that webhooks may reach although private."
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8002, ge=1, le=65535, description="Port the API listens on.")
     device: str = Field("auto", description="Where runs train unless they say so: auto, cpu, 0, or 0,1.")
@@ -162,9 +165,13 @@ class Settings(BaseSettings):
     @property
     def allowed_image_hosts(self) -> frozenset[str]:
         """Hosts that may be fetched although private; the API itself too while it serves the demo images."""
-        listed = {host.strip().lower() for host in self.image_hosts.split(",") if host.strip()}
         demo = {f"127.0.0.1:{self.api_port}", f"localhost:{self.api_port}"} if self.is_demo else set()
-        return frozenset(listed | demo)
+        return _hosts_in(self.image_hosts) | demo
+
+    @property
+    def allowed_webhook_hosts(self) -> frozenset[str]:
+        """Hosts that webhooks may reach although private."""
+        return _hosts_in(self.webhook_hosts)
 
     def environment(self) -> dict[str, str]:
         """These settings as `TMS_*` variables, for a child process."""
@@ -176,6 +183,10 @@ class Settings(BaseSettings):
         for folder in (self.data_dir, self.weights_dir, self.logs_dir, self.runs_dir):
             folder.mkdir(parents=True, exist_ok=True)
         return self
+
+
+def _hosts_in(listed: str) -> frozenset[str]:
+    return frozenset(host.strip().lower() for host in listed.split(",") if host.strip())
 
 
 @lru_cache(maxsize=1)

@@ -268,6 +268,15 @@ class RollbackRequest(_Wire):
     to: CheckpointId | None = Field(None, description="An earlier champion; the one before, if left out.")
 
 
+class WebhookRequest(_Wire):
+    """Body of `POST /api/webhooks`."""
+
+    url: str = Field(min_length=1, max_length=2_000, description="Where events are posted: http or https.")
+    events: list[Literal["promoted", "rolled_back", "run_ended", "verdict"]] = Field(
+        min_length=1, max_length=10, description="Of which kinds."
+    )
+
+
 class AckRequest(_Wire):
     """Body of `POST /api/model/ack`."""
 

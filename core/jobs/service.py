@@ -16,6 +16,7 @@ from core import trainer
 from core.config import CHECKOUT, Settings
 from core.errors import IdempotencyConflict
 from core.jobs import bell
+from core.jobs.postman import Postman
 from core.registry import leftovers, publish
 from core.schemas import FineTuneRequest, RunView
 from core.store import Store, runs
@@ -184,13 +185,16 @@ class Keeper:
         """Take the store to look after."""
         self._store = store
         self._watch = Watch(store)
+        self._postman = Postman(store)
+        self._follower = publish.Follower(store)
 
     def look(self) -> None:
         """Look once; call it every few seconds."""
         put_back_orphans(self._store, self._watch)
         # Before the files, which may be damaged: runs that wait are not to wait for that.
         ensure_worker(self._store)
-        publish.follow(self._store)
+        self._postman.look()
+        self._follower.look()
 
 
 def ensure_worker(store: Store) -> None:

@@ -18,6 +18,7 @@ from core.errors import ClaimLost, RunCancelled, TmsError
 from core.jobs import crew
 from core.jobs.bell import Listener
 from core.jobs.crew import Crew
+from core.jobs.postman import Postman
 from core.jobs.service import (
     OWNED_BY_WORKER,
     discard_if_cancelled,
@@ -170,6 +171,8 @@ class Pulse:
         self.owner_id = f"{place}{self._worker.id}"
         self.claim: Claim | None = None
         self._watch = claims.Watch(store)
+        self._postman = Postman(store)
+        self._follower = publish.Follower(store)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
 
@@ -190,7 +193,8 @@ class Pulse:
             try:
                 self._beat()
                 put_back_orphans(self._store, self._watch)
-                publish.follow(self._store)
+                self._postman.look()
+                self._follower.look()
             except AWAY as error:
                 log.warning("the database does not answer: %s", type(error).__name__)
             except TmsError as error:

@@ -137,6 +137,20 @@ def follow(store: Store, *, thoroughly: bool = False) -> bool:
         return _mend(store)
 
 
+class Follower:
+    """Follows the ledger while a process lives; its first look is a thorough one."""
+
+    def __init__(self, store: Store) -> None:
+        """Take the store whose published files are to follow."""
+        self._store = store
+        self._has_looked = False
+
+    def look(self) -> None:
+        """Look once; call it every few seconds. Raises as `follow` does."""
+        follow(self._store, thoroughly=not self._has_looked)
+        self._has_looked = True
+
+
 def write_last_metrics(store: Store, metrics: dict[str, Any]) -> None:
     """Write `last_metrics.json`: figures and hyperparameters of the newest run, published or not.
 

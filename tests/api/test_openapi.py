@@ -16,6 +16,7 @@ from api.event_stream import RunEventView
 from core import __version__, config
 from core.registry.handover import HandoverState
 from core.registry.ledger import LedgerView, PublishedModel
+from core.registry.webhooks import DeliveryView, NewWebhook, WebhookView
 from core.schemas import DatasetPreview, FineTuneRequest, FineTuneSummary, QuarantinedImage, RunView
 
 CHECKOUT = Path(__file__).parents[2]
@@ -52,6 +53,9 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (PublishedModel, examples.PUBLISHED_MODEL),
         (LedgerView, examples.LEDGER_ENTRY),
         (HandoverState, examples.HANDOVER),
+        (NewWebhook, examples.NEW_WEBHOOK),
+        (WebhookView, examples.WEBHOOK),
+        (DeliveryView, examples.DELIVERY),
     ],
 )
 def test_each_example_is_what_its_model_says(kind, example):
