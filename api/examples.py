@@ -193,6 +193,23 @@ DELIVERY: dict[str, Any] = {
     "delivered_at": None,
 }
 
+ONNX_EXPORT: dict[str, Any] = {
+    "checkpoint_id": _CHECKPOINT_ID,
+    "sha256": _DIGEST,
+    "size_bytes": 12_653_195,
+    "image_size": 640,
+    "created_at": "2026-01-12T10:02:17+00:00",
+    "parity": {
+        "image_count": 40,
+        "detection_count": 118,
+        "missing_count": 0,
+        "extra_count": 0,
+        "most_confidence_difference": 0.0002,
+        "most_corner_difference_px": 0.04,
+    },
+    "agrees": True,
+}
+
 BATCH_EVENT: dict[str, Any] = {
     "seq": 7,
     "kind": "batch",

@@ -36,6 +36,7 @@
     ├── BlobDamaged               blob_damaged                500
     ├── CheckpointDamaged         checkpoint_damaged          500
     ├── PublishFailed             publish_failed              500
+    ├── ExportFailed              export_failed               500
     ├── SeparateWorkFailed        separate_work_failed        500
     └── InsecureBinding           insecure_binding            (start-up only)
 
@@ -294,6 +295,12 @@ class PublishFailed(TmsError):
     """A checkpoint could not be published; what was live stays live."""
 
     code, status, title = "publish_failed", 500, "The checkpoint could not be published"
+
+
+class ExportFailed(TmsError):
+    """A checkpoint could not be written in another format."""
+
+    code, status, title = "export_failed", 500, "The checkpoint could not be exported"
 
 
 class SeparateWorkFailed(TmsError):

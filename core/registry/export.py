@@ -35,7 +35,7 @@ def see(weights: str, images: Sequence[str], image_size: int, confidence: float)
     PyTorch and ONNX get the same pixels and their output goes the same way, so that only they can differ.
 
     Args:
-        weights: A YOLO detection checkpoint, or what `to_onnx` made of one.
+        weights: A YOLO detection checkpoint, or what `export_onnx` made of one.
         images: Image files.
         image_size: Side of the square that images are fitted into, in pixels.
         confidence: Leave out what it is less sure of, 0 to 1.
@@ -50,25 +50,42 @@ def see(weights: str, images: Sequence[str], image_size: int, confidence: float)
     return [list(_seen(forward, image, image_size, confidence)) for image in images]
 
 
-def to_onnx(weights: str, target: str, image_size: int) -> None:
+def export_onnx(
+    weights: str, target: str, image_size: int, images: Sequence[str], confidence: float
+) -> list[list[list[Seen]]]:
     """Write weights as ONNX, whole or not at all: one image of `image_size` squared in, raw boxes out.
 
     The file carries class names and image size as plain Ultralytics writes them, and loads with
     `YOLO("….onnx")`.
 
+    Args:
+        weights: A YOLO detection checkpoint.
+        target: The file to write.
+        image_size: Side of the square, in pixels.
+        images: Image files on which to compare.
+        confidence: As for `see`.
+
+    Returns:
+        What the weights see in the images, and what the written file sees.
+
     Raises:
+        BaselineUnreadable: If the weights cannot be loaded.
         DiskFull: If there is no space.
     """
+    _write_onnx(weights, target, image_size)
+    return [see(file, images, image_size, confidence) for file in (weights, target)]
+
+
+def _write_onnx(weights: str, target: str, image_size: int) -> None:
     from ultralytics import YOLO
 
-    with TemporaryDirectory(dir=Path(target).parent) as folder, disk_full_named("the ONNX export"):
+    with TemporaryDirectory() as folder, disk_full_named("the ONNX export"), Replacement() as new:
         # Ultralytics writes beside its source.
         source = Path(folder, "weights.pt")
         copyfile(weights, source)
         written = YOLO(source).export(format="onnx", imgsz=image_size, simplify=False, device="cpu")
-        with Replacement() as new:
-            new.add_copy(Path(target), Path(written), "the ONNX export")
-            new.commit()
+        new.add_copy(Path(target), Path(written), "the ONNX export")
+        new.commit()
 
 
 def _torch(weights: str) -> Forward:

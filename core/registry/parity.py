@@ -29,7 +29,9 @@ class Parity(BaseModel):
     most_corner_difference_px: float = Field(description="Of two that belong together, in image pixels.")
 
 
-def compare(expected: Sequence[Sequence[Seen]], found: Sequence[Sequence[Seen]]) -> Parity:
+def compare(
+    expected: Sequence[Sequence[Seen]], found: Sequence[Sequence[Seen]], *, confidence: float = 0.0
+) -> Parity:
     """Hold detections against each other, image by image.
 
     Each expected detection, surest first, belongs with the nearest found one of its class that overlaps it by
@@ -38,29 +40,45 @@ def compare(expected: Sequence[Sequence[Seen]], found: Sequence[Sequence[Seen]])
     Args:
         expected: For each image its detections.
         found: Of the same images in the same order.
+        confidence: What is less sure may be missing or too much; it only stands by for what is not.
     """
-    pairs: list[tuple[Seen, Seen]] = []
-    for wanted, seen in zip(expected, found, strict=True):
-        pairs += _pairs(wanted, seen)
-    wanted_count, found_count = sum(map(len, expected)), sum(map(len, found))
+    pairs = [
+        pair
+        for wanted, seen in zip(expected, found, strict=True)
+        for pair in _pairs(wanted, seen, confidence)
+    ]
+    both = [(one, other) for one, other in pairs if one and other]
+    wanted_count = sum(one["confidence"] >= confidence for wanted in expected for one in wanted)
     return Parity(
         image_count=len(expected),
         detection_count=wanted_count,
-        missing_count=wanted_count - len(pairs),
-        extra_count=found_count - len(pairs),
-        most_confidence_difference=max((abs(a["confidence"] - b["confidence"]) for a, b in pairs), default=0),
-        most_corner_difference_px=max((_corner_difference(a, b) for a, b in pairs), default=0),
+        missing_count=sum(other is None for _, other in pairs),
+        extra_count=sum(one is None for one, _ in pairs),
+        most_confidence_difference=max((abs(a["confidence"] - b["confidence"]) for a, b in both), default=0),
+        most_corner_difference_px=max((_corner_difference(a, b) for a, b in both), default=0),
     )
 
 
-def _pairs(wanted: Sequence[Seen], found: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
+def _pairs(
+    wanted: Sequence[Seen], found: Sequence[Seen], confidence: float
+) -> Iterator[tuple[Seen | None, Seen | None]]:
+    """What belongs together, and alone what belongs with nothing, where one of the two is sure enough."""
     left = list(found)
     for one in sorted(wanted, key=lambda one: -one["confidence"]):
-        near = [other for other in left if other["class_id"] == one["class_id"]]
-        best = max(near, key=lambda other: _iou(one["xyxy"], other["xyxy"]), default=None)
-        if best is not None and _iou(one["xyxy"], best["xyxy"]) >= _SAME_PLACE_IOU:
-            left.remove(best)
-            yield one, best
+        other = _nearest(one, left)
+        if other is not None:
+            left.remove(other)
+        if max(one["confidence"], other["confidence"] if other else 0) >= confidence:
+            yield one, other
+    for other in left:
+        if other["confidence"] >= confidence:
+            yield None, other
+
+
+def _nearest(one: Seen, others: Sequence[Seen]) -> Seen | None:
+    near = [other for other in others if other["class_id"] == one["class_id"]]
+    best = max(near, key=lambda other: _iou(one["xyxy"], other["xyxy"]), default=None)
+    return best if best is not None and _iou(one["xyxy"], best["xyxy"]) >= _SAME_PLACE_IOU else None
 
 
 def _corner_difference(one: Seen, other: Seen) -> float:

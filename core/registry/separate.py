@@ -36,9 +36,21 @@ def see(
     return answer
 
 
-def to_onnx(settings: Settings, weights: Path, target: Path, *, image_size: int) -> None:
-    """What `core.registry.export.to_onnx` does, in another process; raises as `see` does."""
-    _ask(settings, "to_onnx", str(weights), str(target), image_size)
+def export_onnx(
+    settings: Settings,
+    weights: Path,
+    target: Path,
+    *,
+    image_size: int,
+    images: Sequence[Path],
+    confidence: float,
+) -> tuple[list[list[Seen]], list[list[Seen]]]:
+    """What `core.registry.export.export_onnx` does and gives, in another process; raises as `see` does."""
+    paths = list(map(str, images))
+    as_torch, as_onnx = _ask(
+        settings, "export_onnx", str(weights), str(target), image_size, paths, confidence
+    )
+    return as_torch, as_onnx
 
 
 def _ask(settings: Settings, function: str, *arguments: Any) -> Any:
@@ -74,7 +86,7 @@ def main() -> None:
     isolate(get_settings().create_folders())
     from core.registry import export
 
-    functions: dict[str, Callable[..., Any]] = {"see": export.see, "to_onnx": export.to_onnx}
+    functions: dict[str, Callable[..., Any]] = {"see": export.see, "export_onnx": export.export_onnx}
     answer = functions[function](*arguments)
     with answer_to:
         json.dump(answer, answer_to)

@@ -16,6 +16,7 @@ from api.event_stream import RunEventView
 from core import __version__, config
 from core.registry.handover import HandoverState
 from core.registry.ledger import LedgerView, PublishedModel
+from core.registry.onnx_exports import OnnxExport
 from core.registry.webhooks import DeliveryView, NewWebhook, WebhookView
 from core.schemas import DatasetPreview, FineTuneRequest, FineTuneSummary, QuarantinedImage, RunView
 
@@ -53,6 +54,7 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (PublishedModel, examples.PUBLISHED_MODEL),
         (LedgerView, examples.LEDGER_ENTRY),
         (HandoverState, examples.HANDOVER),
+        (OnnxExport, examples.ONNX_EXPORT),
         (NewWebhook, examples.NEW_WEBHOOK),
         (WebhookView, examples.WEBHOOK),
         (DeliveryView, examples.DELIVERY),

@@ -63,3 +63,13 @@ def test_a_detection_belongs_with_the_nearest_and_with_one():
 def test_detections_of_one_image_do_not_stand_for_those_of_another():
     held = compare([[seen()], []], [[], [seen()]])
     assert (held.missing_count, held.extra_count) == (1, 1)
+
+
+def test_what_is_not_sure_enough_may_be_missing_and_still_stands_by():
+    unsure, sure = seen(confidence=0.049), seen((10, 10, 30, 31), confidence=0.051)
+    assert compare([[unsure]], [[]], confidence=0.05).model_dump() == compare([[]], [[]]).model_dump()
+    assert compare([[]], [[unsure]], confidence=0.05).extra_count == 0
+    held = compare([[sure]], [[unsure]], confidence=0.05)
+    assert (held.detection_count, held.missing_count, held.extra_count) == (1, 0, 0)
+    assert held.most_confidence_difference == pytest.approx(0.002)
+    assert compare([[unsure]], [[sure]], confidence=0.05).extra_count == 0
