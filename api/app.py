@@ -20,7 +20,7 @@ from api.log import log, log_file
 from api.metrics import expose_metrics
 from api.openapi import describe
 from api.problems import handle_problems
-from api.routes import finetune, health, model, onnx, run_events, run_orders, runs, webhooks
+from api.routes import finetune, health, model, onnx, reports, run_events, run_orders, runs, webhooks
 from api.security import DEMO_IMAGES, Guard, check_binding
 from core import __version__
 from core.config import Settings, get_settings
@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.stopping = threading.Event()
     handle_problems(app)
-    for module in (finetune, runs, run_events, run_orders, webhooks, health):
+    for module in (finetune, runs, run_events, run_orders, reports, webhooks, health):
         app.include_router(module.router)
     for router in (model.reading, model.changing, onnx.reading, onnx.changing):
         app.include_router(router)

@@ -1,4 +1,4 @@
-"""Command line: `python -m core prepare | finetune PAYLOAD | keys …`."""
+"""Command line: `python -m core COMMAND`; `--help` lists the commands."""
 
 import argparse
 import sys
@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from core import FineTuneRequest, FineTuneSummary, run_finetune, trainer
+from core.cli import registry
+from core.cli.screen import Bar, console
 from core.errors import InvalidRequest, TmsError
 from core.store import Store, keys
-
-_console = Console(stderr=True)
 
 
 def main() -> int:
@@ -30,7 +28,7 @@ def main() -> int:
 
 
 def _tell(code: str, detail: str) -> None:
-    _console.print(Text.assemble((code, "red"), " ", detail), soft_wrap=True)
+    console.print(Text.assemble((code, "red"), " ", detail), soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     finetune = commands.add_parser("finetune", help="fine-tune here and now, without a server")
     finetune.add_argument("payload", type=Path, help="JSON file, the body of POST /api/finetune")
     finetune.set_defaults(command=_finetune)
+    registry.add_commands(commands)
     _add_keys(commands.add_parser("keys", help="API keys").add_subparsers(required=True, metavar="ACTION"))
     return parser
 
@@ -59,15 +58,15 @@ def _add_keys(actions: Any) -> None:
 
 
 def _prepare(asked: argparse.Namespace) -> None:
-    with Store.open() as store, _Bar() as bar:
+    with Store.open() as store, Bar() as bar:
         trainer.adopt(store, bar.say)
 
 
 def _finetune(asked: argparse.Namespace) -> None:
     request = _read_payload(asked.payload)
-    with _Bar() as bar:
+    with Bar() as bar:
         summary = run_finetune(request, on_progress=bar.report)
-    _console.print(_outcome(summary))
+    console.print(_outcome(summary))
     print(summary.model_dump_json(indent=2))
 
 
@@ -90,7 +89,7 @@ def _outcome(summary: FineTuneSummary) -> Table:
 def _create_key(asked: argparse.Namespace) -> None:
     with Store.open() as store:
         print(keys.create_key(store, asked.name, asked.scope))
-    _console.print("Keep it now: only its hash is stored.")
+    console.print("Keep it now: only its hash is stored.")
 
 
 def _list_keys(asked: argparse.Namespace) -> None:
@@ -103,46 +102,6 @@ def _list_keys(asked: argparse.Namespace) -> None:
 def _revoke_key(asked: argparse.Namespace) -> None:
     with Store.open() as store:
         keys.revoke_key(store, asked.name)
-
-
-class _Bar:
-    """A progress bar drawn from a run's events."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=_console
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def report(self, kind: str, payload: dict[str, Any]) -> None:
-        """Draw an event of the kinds `phase`, `batch` and `epoch`."""
-        if kind == "phase":
-            self._draw(payload["phase"], payload["done"], payload["total"])
-        elif kind == "batch":
-            losses = " ".join(f"{name} {value:.3f}" for name, value in payload["loss"].items())
-            self._draw("Training", payload["step"], payload["steps"], losses)
-        elif kind == "epoch":
-            map50_95 = payload["metrics"]["metrics/mAP50-95(B)"]
-            self._progress.print(
-                f"epoch {payload['epoch']}/{payload['epochs']}: tune mAP50-95 {map50_95:.3f}"
-            )
-
-    def say(self, phase: str, share: float) -> None:
-        """Draw what is being done, and how much of it is done, from 0 to 1."""
-        self._draw(phase, round(100 * share), 100)
-
-    def _draw(self, name: str, done: int, total: int, remark: str = "") -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name)
-        text = f"{name} {remark}".strip()
-        self._progress.update(self._tasks[name], completed=done, total=total or None, description=text)
 
 
 if __name__ == "__main__":

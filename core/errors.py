@@ -17,6 +17,7 @@
     ├── ChampionChanged           champion_changed            409
     ├── OverrideNeeded            override_needed             409
     ├── NoEarlierChampion         no_earlier_champion         409
+    ├── NothingComparable         nothing_comparable          409
     ├── WrongEventId              wrong_event_id              422
     ├── ClaimLost                 claim_lost                  409
     ├── ApiStopping               api_stopping                503
@@ -181,6 +182,12 @@ class NoEarlierChampion(TmsError):
     """There is nothing to roll back to."""
 
     code, status, title = "no_earlier_champion", 409, "This is no earlier champion"
+
+
+class NothingComparable(TmsError):
+    """Two checkpoints were never scored on the same images."""
+
+    code, status, title = "nothing_comparable", 409, "There is nothing to compare them on"
 
 
 class WrongEventId(TmsError):

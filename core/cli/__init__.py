@@ -1,0 +1,1 @@
+"""Commands of `python -m core`, and how they speak to a terminal."""
