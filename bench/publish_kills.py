@@ -1,8 +1,8 @@
-"""A publication that is killed with SIGKILL at each line that it runs through: `python -m bench.publish_kills`.
+"""A publication that is killed with SIGKILL at each line it runs through: `python -m bench.publish_kills`.
 
 Each is a process of its own, forked from this one, which has no threads. What it leaves is looked at twice:
-before the next start, when readers have to find a whole file, and after it, when all has to be as the ledger
-says. Some more are killed at random moments, in the middle of a line.
+at once, when readers have to find a whole file, and after others have looked, when all has to be as the
+ledger says. Some more are killed at random moments, in the middle of a line.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -37,10 +38,10 @@ class Kills:
     """What was tried and found.
 
     Attributes:
-        lines: That a publication runs through, in the order of the first time, repeated ones included.
+        lines: That a publication runs through, repeated ones included.
         kills: Publications that were killed.
-        published: Those that had got so far that the new weights stayed live.
-        half_done: Those after which the files were not those of the ledger, until the next start.
+        published: Those that had got past the commit of the ledger, so that the new weights stayed live.
+        half_done: Those after which the files were not those of the ledger, until somebody looked.
         findings: What must not be, a sentence each.
     """
 
@@ -59,10 +60,11 @@ def kill_everywhere(settings: Settings, *, every: int, at_random: int, seed: int
     kills = Kills(lines=_count_lines(settings, pair))
     chance = random.Random(seed)
     for line in range(1, kills.lines + 1, every):
-        _look_after(settings, kills, f"killed at line {line}", _killed_at(settings, pair, line))
+        with _looked_after(settings, kills, f"killed at line {line}"):
+            _kill_at(settings, pair, line)
     for number in range(at_random):
-        delay_s = chance.uniform(0, _LONGEST_DELAY_S)
-        _look_after(settings, kills, f"killed at random ({number})", _killed_after(settings, pair, delay_s))
+        with _looked_after(settings, kills, f"killed at random ({number})"):
+            _kill_after(settings, pair, chance.uniform(0, _LONGEST_DELAY_S))
     return kills
 
 
@@ -74,23 +76,23 @@ def _count_lines(settings: Settings, pair: list[str]) -> int:
         lines.run(settings, pair)
         os.write(writing, str(lines.seen).encode())
 
-    os.waitpid(_forked(count), 0)
+    _wait_for(_forked(count))
     return int(os.read(reading, 100))
 
 
-def _killed_at(settings: Settings, pair: list[str], line: int) -> int:
+def _kill_at(settings: Settings, pair: list[str], line: int) -> None:
     def die(seen: int) -> None:
         if seen == line:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return os.waitpid(_forked(lambda: _Lines(die).run(settings, pair)), 0)[1]
+    _wait_for(_forked(lambda: _Lines(die).run(settings, pair)))
 
 
-def _killed_after(settings: Settings, pair: list[str], delay_s: float) -> int:
+def _kill_after(settings: Settings, pair: list[str], delay_s: float) -> None:
     child = _forked(lambda: _publish(settings, pair))
     time.sleep(delay_s)
     os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]
+    _wait_for(child)
 
 
 def _forked(work: Callable[[], object]) -> int:
@@ -103,6 +105,11 @@ def _forked(work: Callable[[], object]) -> int:
         finally:
             os._exit(status)
     return child
+
+
+def _wait_for(child: int) -> None:
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "a publication failed"
 
 
 class _Lines:
@@ -145,23 +152,32 @@ def _change(store: Store, pair: list[str]) -> None:
         promotion.roll_back(store, to=pair[0], **by)
 
 
-def _look_after(settings: Settings, kills: Kills, what: str, status: int) -> None:
-    kills.kills += os.WIFSIGNALED(status)
-    if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status) != 0:
-        kills.findings.append(f"{what}: it failed with {os.WEXITSTATUS(status)}")
+@contextmanager
+def _looked_after(settings: Settings, kills: Kills, what: str) -> Iterator[None]:
+    """Look at what the block leaves behind, let the others look, and look again."""
     with Store.open(settings) as store:
-        entries = publish.ledger(store, limit=2)
-        files = store.settings.weights_dir
-        live, known = publish.champion(store), {checkpoint.name for checkpoint in files.iterdir()}
+        before = _newest_entry(store)
+    yield
+    kills.kills += 1
+    with Store.open(settings) as store:
+        live, files = publish.champion(store), store.settings.weights_dir
+        assert live is not None
         shown = json.loads((files / CHAMPION).read_text())["id"]
         found = file_sha256(publish.published_path(store))
-        _check(kills, what, shown in known, "the manifest names no checkpoint")
+        _check(kills, what, (files / shown).is_dir(), "the manifest names no checkpoint")
         _check(kills, what, found in _sha256_of_all(store), "readers find torn weights")
-        is_right = live is not None and (shown, found) == (live.id, live.sha256)
-        kills.half_done += not is_right
-        kills.published += is_right and os.WIFSIGNALED(status) and entries[0].reason == "kill"
+        kills.half_done += (shown, found) != (live.id, live.sha256)
+        kills.published += _newest_entry(store) != before
+        # A process that lives looks first, then one that starts.
+        publish.follow(store)
+        is_mended = file_sha256(publish.published_path(store)) == live.sha256
+        _check(kills, what, is_mended, "who lived on did not mend it")
         publish.Follower(store).look()
         _check_mended(kills, what, store)
+
+
+def _newest_entry(store: Store) -> int:
+    return publish.ledger(store, limit=1)[0].id
 
 
 def _sha256_of_all(store: Store) -> set[str]:
