@@ -146,7 +146,9 @@ def report(measured: dict[str, Any], kills: dict[str, Any], asked: argparse.Name
         "states that were not mended": kills["findings"],
     }
     counted = {what: len(value) if isinstance(value, list) else value for what, value in told.items()}
-    limits = dict.fromkeys(("torn reads", "missing reads", "states that were not mended"), 0.0)
+    limits: dict[str, float] = dict.fromkeys(
+        ("torn reads", "missing reads", "states that were not mended"), 0
+    )
     limits["most seconds until a roll back is visible"] = MOST_VISIBLE_S
     rows = [
         {"what": what, "found": value, "asked for": limits.get(what, "")} for what, value in counted.items()
