@@ -1,7 +1,10 @@
 """HTML in which text is always escaped: only what this module made is taken as it is."""
 
+import re
 from collections.abc import Iterable
 from html import escape
+
+_NUMBER = re.compile(r"[+-]?\d[\d.]*|–")
 
 
 class Html(str):
@@ -40,7 +43,14 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[object]]) -> Html:
 
 
 def _cells(row: list[object]) -> Iterable[Html]:
-    return [element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])]
+    return [
+        element("th", row[0], scope="row"),
+        *(element("td", cell, class_=_look(cell)) for cell in row[1:]),
+    ]
+
+
+def _look(cell: object) -> str | None:
+    return "number" if _NUMBER.fullmatch(str(cell)) else None
 
 
 def section(title: str, *children: object) -> Html:

@@ -12,14 +12,15 @@ from core.store.tables import utc_now
 # Nothing is fetched and nothing runs, whatever the texts in it may say.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = Html("""
-:root { color-scheme: light dark; --line: #8884; --soft: #8889; }
+:root { color-scheme: light dark; --line: #8884; --soft: color-mix(in srgb, CanvasText 68%, Canvas); }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
-table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .25rem .7rem; text-align: right; }
-th[scope=row], thead th:first-child { text-align: left; font-weight: 500; overflow-wrap: anywhere; }
+table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .25rem .7rem; text-align: left; }
+th[scope=row], thead th:first-child { font-weight: 500; overflow-wrap: anywhere; }
 tbody tr { border-top: 1px solid var(--line); }
-td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-figure { margin: 0; } figcaption { font-size: .85rem; } svg { width: 100%; height: auto; display: block; }
+td { overflow-wrap: anywhere; } .number { font-variant-numeric: tabular-nums; text-align: right; }
+figure { margin: 0; max-width: 560px; } figcaption { font-size: .85rem; }
+svg { width: 100%; height: auto; display: block; }
 svg text { font-size: 11px; fill: currentColor; }
 .grid { stroke: var(--line); } .axis { stroke: var(--soft); }
 .side-by-side, .gallery { display: grid; gap: 1.2rem;

@@ -8,6 +8,7 @@ from core.registry.report.charts import interval_chart, line_chart
 from core.registry.report.facts import Facts
 from core.registry.report.markup import Html, element, joined, section, table
 from core.registry.report.pictures import DrawnBox, labels_of, picture
+from core.schemas import Hyperparameters
 from core.store import Store
 
 _MOST_PICTURES = 12
@@ -73,10 +74,9 @@ def _put_aside(facts: Facts) -> Html | None:
 
 def recipe(facts: Facts) -> Html:
     """How it was learned."""
-    asked = facts.run.request
-    rows = [
-        [name.replace("_", " "), "–" if value is None else value] for name, value in sorted(asked.items())
-    ]
+    told = sorted({*Hyperparameters.model_fields, "promotion"} & facts.run.request.keys())
+    asked = [(name, facts.run.request[name]) for name in told]
+    rows = [[name.replace("_", " "), "–" if value is None else value] for name, value in asked]
     return section("Recipe", table(["Setting", "Value"], rows))
 
 
@@ -198,7 +198,7 @@ def changed_images(store: Store, facts: Facts) -> Html | None:
 def _changed(
     store: Store, facts: Facts, title: str, found: Sequence[tuple[LabelledImage, Mapping[str, Any]]]
 ) -> Iterable[Html]:
-    yield element("h3", f"{title}: {len(found)} images")
+    yield element("h3", f"{title}: {_count(len(found), 'image', 'images')}")
     pictures = [
         picture(store, image, _changed_boxes(facts, image, change), _in_words(facts, change))
         for image, change in found[:_MOST_CHANGED]
@@ -231,11 +231,15 @@ def learned_images(store: Store, facts: Facts) -> Html | None:
     if not feedback:
         return None
     pictures = [
-        picture(store, image, labels_of(image, facts.class_names), f"{len(image.labels)} boxes")
+        picture(store, image, labels_of(image, facts.class_names), _count(len(image.labels), "box", "boxes"))
         for image in feedback[:_MOST_PICTURES]
     ]
     shown = f"{len(pictures)} of {len(feedback)} images, with the boxes that were learned."
     return section("Feedback", element("p", shown), element("div", *pictures, class_="gallery"))
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def origin(facts: Facts) -> Html | None:

@@ -143,7 +143,7 @@ def test_a_comparison_and_images_that_changed_are_shown_where_there_are_any(stor
     html = render(store, run.id, comparison=compared, changes=changes)
     text = " ".join(read(html).texts)
     for told in (
-        "3 independent groups", "+3.0 to +7.0", "0.031", "Worse: 1 images", "Better: 1 images",
+        "3 independent groups", "+3.0 to +7.0", "0.031", "Worse: 1 image", "Better: 1 image",
         f"{CLASS_NAMES[0]}: no longer found", f"{CLASS_NAMES[0]}: false alarm is gone",
         f"{CLASS_NAMES[1]} 0.83",
     ):  # fmt: skip
