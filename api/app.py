@@ -31,14 +31,18 @@ from api.routes import (
     health,
     images,
     imports,
+    model,
+    onnx,
     provenance,
     quarantine,
+    reports,
     retrain,
     run_events,
     run_orders,
     runs,
     sample_images,
     samples,
+    webhooks,
 )
 from api.security import DEMO_IMAGES, Guard, check_binding
 from core import __version__
@@ -50,7 +54,7 @@ from core.store import Store
 # In the order of the API's description.
 _WITH_ROUTES = (
     finetune, feedback, quarantine, gaps, batch_scores, retrain, runs, run_events, run_orders,
-    checkpoints, provenance, samples, sample_images, exports, health,
+    reports, checkpoints, provenance, samples, sample_images, exports, webhooks, health,
 )  # fmt: skip
 _KEEPER_LOOKS_EVERY_S = 5.0
 _LAST_ANSWERS_S = 10
@@ -76,6 +80,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     handle_problems(app)
     for module in _WITH_ROUTES:
         app.include_router(module.router)
+    for router in (model.reading, model.changing, onnx.reading, onnx.changing):
+        app.include_router(router)
     for router, path in ((images.router, IMAGES), (imports.router, IMPORTS)):
         app.include_router(router, max_body_size=max_body_bytes(path, settings))
     expose_metrics(app)

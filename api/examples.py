@@ -173,6 +173,103 @@ RETRY: dict[str, Any] = {
     "continues_id": _RUN_ID,
 }
 
+PUBLISHED_MODEL: dict[str, Any] = {
+    "id": _CHECKPOINT_ID,
+    "sha256": _DIGEST,
+    "class_names": ["hotspot", "cold spot"],
+    "parent_id": "ckpt-01981b0c6e2f7a93b1d40c8e5f6a7b21",
+    "run_id": _RUN_ID,
+    "dataset_digest": _DIGEST,
+    "recipe": _HYPERPARAMETERS,
+    "libraries": {"torch": "2.15.0", "ultralytics": "8.4.190"},
+    "host": "gpu-1",
+    "created_at": "2026-01-12T09:31:40+00:00",
+    "action": "promote",
+    "promoted_by": "system",
+    "promoted_at": "2026-01-12T09:31:52+00:00",
+    "reason": "mAP50-95 40.0 → 41.0 (+1.0 points) on 244 base test images: no loss.",
+    "verdict": "pass",
+    "is_override": False,
+    "live_until": None,
+}
+
+LEDGER_ENTRY: dict[str, Any] = {
+    "id": 17,
+    "action": "rollback",
+    "checkpoint_id": "ckpt-01981b0c6e2f7a93b1d40c8e5f6a7b21",
+    "previous_id": _CHECKPOINT_ID,
+    "run_id": None,
+    "actor": "night-shift",
+    "reason": "It misses loose joints in the rain.",
+    "verdict": None,
+    "is_override": False,
+    "created_at": "2026-01-12T22:04:11+00:00",
+}
+
+SERVICE: dict[str, Any] = {
+    "service": "line-3",
+    "actor": "inference",
+    "sha256": _DIGEST,
+    "checkpoint_id": _CHECKPOINT_ID,
+    "is_current": True,
+    "since": "2026-01-12T09:32:03+00:00",
+    "seen_at": "2026-01-12T11:47:03+00:00",
+}
+
+HANDOVER: dict[str, Any] = {
+    "champion_id": _CHECKPOINT_ID,
+    "sha256": _DIGEST,
+    "published_at": "2026-01-12T09:31:52+00:00",
+    "services": [SERVICE],
+}
+
+WEBHOOK: dict[str, Any] = {
+    "id": "webhook-01981d02b7c47e5f9a3d6c1e8f40b257",
+    "url": "https://inference.example/hooks/tms",
+    "events": ["promoted", "rolled_back"],
+    "actor": "local",
+    "created_at": "2026-01-12T08:00:00+00:00",
+    "pending": 0,
+    "delivered": 12,
+    "dead": 0,
+    "last_error": None,
+}
+
+NEW_WEBHOOK: dict[str, Any] = {
+    **WEBHOOK,
+    "delivered": 0,
+    "secret": "whsec_8sX2v0mQ4bN7cT1kY5wR3zJ6hL9pF0aD2gE4uI6oS8k",
+}
+
+DELIVERY: dict[str, Any] = {
+    "id": "delivery-01981d05a1f97c3b8e2d4f6a7b9c0d1e",
+    "event": "promoted",
+    "subject": "17",
+    "status": "pending",
+    "tries": 2,
+    "due_at": "2026-01-12T09:32:24+00:00",
+    "error": "https://inference.example/hooks/tms answered 503.",
+    "created_at": "2026-01-12T09:31:52+00:00",
+    "delivered_at": None,
+}
+
+ONNX_EXPORT: dict[str, Any] = {
+    "checkpoint_id": _CHECKPOINT_ID,
+    "sha256": _DIGEST,
+    "size_bytes": 12_653_195,
+    "image_size": 640,
+    "created_at": "2026-01-12T10:02:17+00:00",
+    "parity": {
+        "image_count": 40,
+        "detection_count": 118,
+        "missing_count": 0,
+        "extra_count": 0,
+        "most_confidence_difference": 0.0002,
+        "most_corner_difference_px": 0.04,
+    },
+    "agrees": True,
+}
+
 BATCH_EVENT: dict[str, Any] = {
     "seq": 7,
     "kind": "batch",

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from bench.faults_census import Census
 from bench.repeated import Repeated
 from core.config import Settings
-from core.registry.publish import CHAMPION, LAST_METRICS, PUBLISHED_WEIGHTS
+from core.registry.published import CHAMPION, LAST_METRICS, PUBLISHED_WEIGHTS
 from core.store import Store
 from core.store.states import ENDED, WORKING
 from core.store.tables import Run, Worker

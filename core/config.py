@@ -76,6 +76,9 @@ class Settings(BaseSettings):
         "", description="Comma-separated host or host:port list that may be fetched although private."
     )
     image_hosts_only: bool = Field(False, description="Fetch from the listed hosts alone.")
+    webhook_hosts: str = Field(
+        "", description="Comma-separated host or host:port list that webhooks may reach although private."
+    )
     api_host: str = Field("127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(8002, ge=1, le=65535, description="Port the API listens on.")
     device: str = Field("auto", description="Where runs train unless they say so: auto, cpu, 0, or 0,1.")
@@ -262,9 +265,13 @@ class Settings(BaseSettings):
     @property
     def allowed_image_hosts(self) -> frozenset[str]:
         """Hosts that may be fetched although private; the API itself too while it serves the demo images."""
-        listed = {host.strip().lower() for host in self.image_hosts.split(",") if host.strip()}
         demo = {f"127.0.0.1:{self.api_port}", f"localhost:{self.api_port}"} if self.is_demo else set()
-        return frozenset(listed | demo)
+        return _hosts_in(self.image_hosts) | demo
+
+    @property
+    def allowed_webhook_hosts(self) -> frozenset[str]:
+        """Hosts that webhooks may reach although private."""
+        return _hosts_in(self.webhook_hosts)
 
     def environment(self) -> dict[str, str]:
         """These settings as `TMS_*` variables, for a child process."""
@@ -291,6 +298,10 @@ def _by_class(text: str) -> dict[str, float]:
         if not name.strip() or not 0 <= numbers[name.strip()] < math.inf:
             raise ValueError(f"'{pair.strip()}' is not a class name, = and a number from 0 up")
     return numbers
+
+
+def _hosts_in(listed: str) -> frozenset[str]:
+    return frozenset(host.strip().lower() for host in listed.split(",") if host.strip())
 
 
 @lru_cache(maxsize=1)

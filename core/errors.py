@@ -13,6 +13,7 @@
     ├── Forbidden                 forbidden                   403
     ├── HostRefused               host_refused                421
     ├── MethodNotAllowed          method_not_allowed          405
+    ├── RangeRefused              range_refused               416
     ├── PayloadTooLarge           payload_too_large           413
     ├── StaleSample               stale_sample                409
     ├── SampleNotReviewable       sample_not_reviewable       409
@@ -22,6 +23,9 @@
     ├── RunNotRetryable           run_not_retryable           409
     ├── DifferentSets             different_sets              409
     ├── ImageJudges               image_judges                409
+    ├── ChampionChanged           champion_changed            409
+    ├── OverrideNeeded            override_needed             409
+    ├── NoEarlierChampion         no_earlier_champion         409
     ├── WrongEventId              wrong_event_id              422
     ├── ClaimLost                 claim_lost                  409
     ├── ApiStopping               api_stopping                503
@@ -41,6 +45,8 @@
     ├── RunnerDied                runner_died                 500
     ├── BlobDamaged               blob_damaged                500
     ├── CheckpointDamaged         checkpoint_damaged          500
+    ├── PublishFailed             publish_failed              500
+    ├── ExportFailed              export_failed               500
     ├── SeparateWorkFailed        separate_work_failed        500
     └── InsecureBinding           insecure_binding            (start-up only)
 
@@ -163,6 +169,12 @@ class MethodNotAllowed(TmsError):
     code, status, title = "method_not_allowed", 405, "This address does not take that method"
 
 
+class RangeRefused(TmsError):
+    """A part of a file was asked for that it does not have."""
+
+    code, status, title = "range_refused", 416, "The file has no such part"
+
+
 class PayloadTooLarge(TmsError):
     """The body is over the limit."""
 
@@ -215,6 +227,24 @@ class ImageJudges(TmsError):
     """An image that judges was to be learned from."""
 
     code, status, title = "image_judges", 409, "An image that judges is never learned from"
+
+
+class ChampionChanged(TmsError):
+    """Another checkpoint is live than the caller saw."""
+
+    code, status, title = "champion_changed", 409, "Another checkpoint has become the champion"
+
+
+class OverrideNeeded(TmsError):
+    """A checkpoint was to be promoted that was judged worse, or was not judged."""
+
+    code, status, title = "override_needed", 409, "The verdict does not allow this"
+
+
+class NoEarlierChampion(TmsError):
+    """There is nothing to roll back to."""
+
+    code, status, title = "no_earlier_champion", 409, "This is no earlier champion"
 
 
 class WrongEventId(TmsError):
@@ -329,6 +359,18 @@ class CheckpointDamaged(TmsError):
     """A checkpoint's bytes are not those its manifest recorded."""
 
     code, status, title = "checkpoint_damaged", 500, "A checkpoint file is damaged"
+
+
+class PublishFailed(TmsError):
+    """A checkpoint could not be published; what was live stays live."""
+
+    code, status, title = "publish_failed", 500, "The checkpoint could not be published"
+
+
+class ExportFailed(TmsError):
+    """A checkpoint could not be written in another format."""
+
+    code, status, title = "export_failed", 500, "The checkpoint could not be exported"
 
 
 class SeparateWorkFailed(TmsError):

@@ -342,3 +342,46 @@ class RunView(BaseModel):
     continues_id: str | None = Field(description="The ended run that this one retries.")
     summary: FineTuneSummary | None
     error: dict[str, Any] | None
+
+
+CheckpointId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
+
+
+class PromoteRequest(Wire):
+    """Body of `POST /api/model/promote`."""
+
+    checkpoint_id: CheckpointId = Field(description="What is to become live.")
+    expected_champion_id: CheckpointId | None = Field(
+        description="What is live, as you saw it; if it is not any more, nothing happens. `null`: nothing is."
+    )
+    reason: Reason = Field(description="Why, for the ledger.")
+    override: str | None = Field(
+        None, description="The word `override`, to publish what was judged worse or was not judged."
+    )
+
+
+class RollbackRequest(Wire):
+    """Body of `POST /api/model/rollback`."""
+
+    expected_champion_id: CheckpointId = Field(
+        description="What is live, as you saw it; if it is not any more, nothing happens."
+    )
+    reason: Reason = Field(description="Why, for the ledger.")
+    to: CheckpointId | None = Field(None, description="An earlier champion; the one before, if left out.")
+
+
+class WebhookRequest(Wire):
+    """Body of `POST /api/webhooks`."""
+
+    url: str = Field(min_length=1, max_length=2_000, description="Where events are posted: http or https.")
+    events: list[Literal["promoted", "rolled_back", "run_ended", "verdict"]] = Field(
+        min_length=1, max_length=10, description="Of which kinds."
+    )
+
+
+class AckRequest(Wire):
+    """Body of `POST /api/model/ack`."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the weights file that is being served.")
+    service: ShortText = Field("inference", description="Name of this one among the services of your key.")

@@ -1,6 +1,6 @@
 """The way of one feedback batch, from what was posted to what is live.
 
-    accept → adopt → prepare → learn → judge → settle
+    accept → adopt → prepare → learn → judge → prove → settle
 
 `run_finetune` walks it in the caller's process; a worker has it walked in a process of its own. Each stage
 may be repeated: it finds what an earlier attempt left behind in the store, so that a run whose process or
@@ -31,12 +31,13 @@ from core.errors import (
     TmsError,
 )
 from core.evaluation import fresh
+from core.evaluation.gate import Decision
 from core.feedback import gaps, intake
-from core.registry import checkpoints, judging, leftovers, publish, summary, verdicts
+from core.registry import checkpoints, judging, leftovers, proof, publish, summary, verdicts
 from core.registry.scoring import Bench
 from core.registry.summary import hyperparameters_of
 from core.schemas import FineTuneRequest, FineTuneSummary, Hyperparameters
-from core.store import Store, claims, runs
+from core.store import Store, claims, outbox, runs
 from core.store.claims import Claim
 from core.store.database import patiently
 from core.store.tables import Checkpoint, Run
@@ -101,7 +102,7 @@ def walk(store: Store, claim: Claim, also: Report | None = None) -> FineTuneSumm
         try:
             # A database that is away for a while costs time and nothing else.
             patiently(partial(adopt, courier.store, courier.say))
-            for stage in (prepare, learn, judge):
+            for stage in (prepare, learn, judge, prove):
                 patiently(partial(stage, courier))
             return patiently(partial(settle, courier))
         except (RunCancelled, ClaimLost):
@@ -142,6 +143,8 @@ def adopt(store: Store, say: Callable[[str, float], None]) -> Checkpoint:
     if store.settings.is_demo:
         demo.ensure_demo(store.settings.demo_dir, on_progress=say)
     baseline = checkpoints.register(store, path, class_names=class_names_of(load_model(path)))
+    # These weights were written by somebody else, and this process loads them: that is proof enough.
+    proof.keep_proven(store, baseline)
     reason = f"Baseline {path.name} adopted."
     publish.promote(store, baseline, instead_of=None, actor="system", reason=reason)
     return publish.champion(store) or baseline
@@ -304,6 +307,22 @@ def judge(courier: Courier) -> None:
         judging.judge_run(bench, run, frozen)
 
 
+def prove(courier: Courier) -> None:
+    """Have another process load the candidate, which has to see in one image what this process sees.
+
+    Raises:
+        PublishFailed: If it cannot, or sees something else.
+        CheckpointDamaged: If the weights are not those that were registered.
+    """
+    store, run = courier.store, runs.get_row(courier.store, courier.run_id)
+    isolation.isolate(store.settings)
+    candidate = checkpoints.get(store, run.checkpoint_id or "")
+    image = DatasetRevision.load(store.settings.dataset_folder(run.id)).test.images[0].path
+    courier.say("Loading the candidate in another process")
+    proof.keep_witness(store, candidate, image, image_size=hyperparameters_of(run).image_size)
+    proof.prove(store, candidate)
+
+
 def settle(courier: Courier) -> FineTuneSummary:
     """Turn the comparisons into a verdict, publish or hold the candidate, and tell the run's outcome.
 
@@ -313,14 +332,29 @@ def settle(courier: Courier) -> FineTuneSummary:
     """
     store, run = courier.store, runs.get_row(courier.store, courier.run_id)
     candidate, decision = checkpoints.get(store, run.checkpoint_id or ""), verdicts.verdict_on(store, run)
+    _tell_verdict(store, run, decision)
     promoted = decision.publishes and publish.promote(
-        store, candidate, instead_of=run.parent_id, actor="system", reason=decision.reason, run_id=run.id
+        store,
+        candidate,
+        instead_of=run.parent_id,
+        actor="system",
+        reason=decision.reason,
+        run_id=run.id,
+        verdict=decision.verdict,
     )
     outcome = summary.of_run(store, run, decision, promoted=promoted)
     publish.write_last_metrics(store, summary.last_metrics(outcome))
     courier.enter("succeeded", summary=outcome.model_dump(mode="json"))
     leftovers.drop_states(store, run)
     return outcome
+
+
+def _tell_verdict(store: Store, run: Run, decision: Decision) -> None:
+    news = {"run_id": run.id, "checkpoint_id": run.checkpoint_id, "champion_id": run.parent_id}
+    with store.database.write() as session:
+        outbox.tell(
+            session, "verdict", run.id, {**news, "verdict": decision.verdict, "reason": decision.reason}
+        )
 
 
 @contextmanager

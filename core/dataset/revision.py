@@ -237,32 +237,39 @@ def restore(store: Store, digest: str, base: BaseSet) -> DatasetRevision:
         BlobStoreUnavailable: If the blob store does not answer.
         BaseSetInvalid: If the base set of this host lacks an image.
     """
-    recorded = _recorded(store, digest)
+    frozen = recorded(store, digest)
     paths = {
         image.sha256: image.path for split in (base.train, base.tune, base.test) for image in split.images
     }
-    images = {image.sha256: image for image in recorded.images()}
+    images = {image.sha256: image for image in frozen.images()}
     elsewhere = images.keys() - paths.keys()
     feedback = sorted(elsewhere & _feedback_sha256(store))
     if lacking := [images[sha256] for sha256 in elsewhere.difference(feedback)]:
         raise _base_set_lacks(lacking, digest)
     with ThreadPoolExecutor(_FETCHING_THREADS) as pool:
         paths.update(zip(feedback, pool.map(store.blobs.local_path, feedback), strict=True))
-    return recorded.with_files_at(paths)
+    return frozen.with_files_at(paths)
 
 
-def _recorded(store: Store, digest: str) -> DatasetRevision:
+def recorded(store: Store, digest: str) -> DatasetRevision:
+    """A revision as it was recorded, with its images where they were on the host that composed it.
+
+    Raises:
+        NotFound: If it was not recorded whole.
+        BlobDamaged: If it is missing or altered in the blob store.
+        BlobStoreUnavailable: If the blob store does not answer.
+    """
     with store.database.read() as session:
         row = session.get(DatasetRevisionRow, digest)
     if row is None or row.content_sha256 is None:
         raise NotFound(f"There is no dataset revision {digest} to go on with. Post the batch again.")
-    recorded = DatasetRevision.model_validate_json(store.blobs.get(row.content_sha256))
-    if recorded.digest != digest:
+    frozen = DatasetRevision.model_validate_json(store.blobs.get(row.content_sha256))
+    if frozen.digest != digest:
         raise BlobDamaged(
-            f"Under the name of dataset revision {digest} another one is kept, {recorded.digest}. "
+            f"Under the name of dataset revision {digest} another one is kept, {frozen.digest}. "
             "Restore the database from a backup, or post the batch again."
         )
-    return recorded
+    return frozen
 
 
 def _feedback_sha256(store: Store) -> set[str]:

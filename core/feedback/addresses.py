@@ -22,7 +22,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.response import HTTPResponse
 
-from core.config import Settings
 from core.feedback.reasons import Refusal
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -53,12 +52,27 @@ def check_url(url: str) -> None:
 class GuardedAdapter(IPFilterAdapter):  # type: ignore[misc]
     """Connects to public addresses and to the hosts that the operator listed, and to nothing else."""
 
-    def __init__(self, scheme: str, settings: Settings) -> None:
-        """Serve one scheme, `http` or `https`, under these settings."""
-        self._listed = settings.allowed_image_hosts
-        self._listed_only = settings.image_hosts_only
-        self._connections = settings.fetch_concurrency
+    def __init__(
+        self, scheme: str, listed: frozenset[str], *, listed_only: bool = False, connections: int = 1
+    ) -> None:
+        """Take the rules.
+
+        Args:
+            scheme: `http` or `https`.
+            listed: `host` or `host:port`, of those that may be reached although private.
+            listed_only: Reach no others.
+            connections: Kept at most.
+        """
+        self._listed, self._listed_only, self._connections = listed, listed_only, connections
         super().__init__(is_https_proto=scheme == "https")
+
+    def check(self, url: str) -> None:
+        """Look an address up without connecting to it.
+
+        Raises:
+            Refusal: `fetch_refused_address`.
+        """
+        self.build_connection_pool_key_attributes(requests.Request("GET", url).prepare(), True)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
         """Keep a connection for each thread, all of the kind that hangs up in time."""

@@ -78,7 +78,15 @@ class Downloader:
         """Take the limits and the listed hosts."""
         self._max_bytes = settings.image_max_bytes
         self._deadline_s = settings.fetch_deadline_s
-        self._adapters = {scheme: GuardedAdapter(scheme, settings) for scheme in DEFAULT_PORTS}
+        self._adapters = {
+            scheme: GuardedAdapter(
+                scheme,
+                settings.allowed_image_hosts,
+                listed_only=settings.image_hosts_only,
+                connections=settings.fetch_concurrency,
+            )
+            for scheme in DEFAULT_PORTS
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -184,11 +192,11 @@ def _asked_wait_s(response: requests.Response) -> float:
 
 
 def _unreachable(url: str, error: Exception) -> Refusal:
-    return _Passing("fetch_unreachable", f"{without_secrets(url)} could not be fetched: {_cause(error)}.")
+    return _Passing("fetch_unreachable", f"{without_secrets(url)} could not be fetched: {cause_of(error)}.")
 
 
-def _cause(error: Exception) -> str:
-    # The text of the error itself would show the query string.
+def cause_of(error: Exception) -> str:
+    """Why a host was not reached, in a few words: the error's own text would show the query string."""
     reason = getattr(error.args[0], "reason", None) if error.args else None
     if isinstance(error.__cause__, socket.gaierror) or isinstance(reason, NameResolutionError):
         return "its host name is not known"

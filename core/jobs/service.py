@@ -18,6 +18,7 @@ from core.config import CHECKOUT, Settings
 from core.feedback import intake
 from core.jobs import bell, retrain
 from core.jobs.idempotency import once
+from core.jobs.postman import Postman
 from core.jobs.retrain import Thresholds
 from core.registry import leftovers, publish
 from core.schemas import FeedbackRequest, FineTuneRequest, RetrainRequest, RunView
@@ -218,6 +219,8 @@ class Keeper:
         self._store = store
         self._watch = Watch(store)
         self._thresholds = Thresholds(store)
+        self._postman = Postman(store)
+        self._follower = publish.Follower(store)
 
     def look(self) -> None:
         """Look once; call it every few seconds."""
@@ -225,7 +228,8 @@ class Keeper:
         self._thresholds.look()
         # Before the files, which may be damaged: runs that wait are not to wait for that.
         ensure_worker(self._store)
-        publish.follow(self._store)
+        self._postman.look()
+        self._follower.look()
 
 
 def ensure_worker(store: Store) -> None:

@@ -19,6 +19,7 @@ from core.jobs import crew
 from core.jobs.bell import Listener
 from core.jobs.caretaker import Caretaker
 from core.jobs.crew import Crew
+from core.jobs.postman import Postman
 from core.jobs.retrain import Thresholds
 from core.jobs.service import (
     OWNED_BY_WORKER,
@@ -199,6 +200,8 @@ class Pulse:
         self.claim: Claim | None = None
         self._watch = claims.Watch(store)
         self._thresholds = Thresholds(store)
+        self._postman = Postman(store)
+        self._follower = publish.Follower(store)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
 
@@ -220,7 +223,8 @@ class Pulse:
                 self._beat()
                 put_back_orphans(self._store, self._watch)
                 self._thresholds.look()
-                publish.follow(self._store)
+                self._postman.look()
+                self._follower.look()
             except AWAY as error:
                 log.warning("the database does not answer: %s", type(error).__name__)
             except TmsError as error:

@@ -16,7 +16,7 @@ from core.registry.files import Replacement
 from core.store import Store
 from core.store.blobs import file_sha256
 from core.store.ids import new_id
-from core.store.tables import Checkpoint, LedgerEntry, utc_now
+from core.store.tables import Checkpoint, LedgerEntry, Witness, utc_now
 
 MANIFEST = "manifest.json"
 LEDGER_LOCK = "ledger"
@@ -68,7 +68,8 @@ def register(
     row = Checkpoint(**facts, manifest={**facts, "recipe": recipe, **_origin()})
     target = _write_folder(store, row, weights)
     try:
-        store.blobs.put_file(target, f"the weights of checkpoint {row.id}")
+        # Bytes of its own, from which the file can be restored that an inference service may have spoiled.
+        store.blobs.put_file(target, f"the weights of checkpoint {row.id}", as_link=False)
         with store.database.write() as session:
             session.add(row)
     except BaseException:
@@ -152,6 +153,7 @@ def discard(store: Store, checkpoint_id: str) -> bool:
             return False
         _remove_files(store, session, row)
         evaluations.forget(store, session, checkpoint_id)
+        session.execute(sa.delete(Witness).where(Witness.checkpoint_id == checkpoint_id))
         session.delete(row)
     return True
 

@@ -31,26 +31,26 @@ class Replacement:
         for partial in self._partials.values():
             partial.unlink(missing_ok=True)
 
-    def add_text(self, target: Path, text: str, what: str) -> None:
-        """Write a file's new content aside.
+    def add_text(self, target: Path, text: str, what: str) -> Path:
+        """Write a file's new content aside, and say where.
 
         Raises:
             DiskFull: If there is no space; `what` names the file in its sentence.
         """
-        self._add(target, what, lambda file: file.write(text.encode()))
+        return self._add(target, what, lambda file: file.write(text.encode()))
 
-    def add_copy(self, target: Path, source: Path, what: str) -> None:
-        """Write a copy of `source` aside; raises as `add_text` does."""
+    def add_copy(self, target: Path, source: Path, what: str) -> Path:
+        """Write a copy of `source` aside; returns and raises as `add_text` does."""
         with source.open("rb") as reader:
-            self._add(target, what, lambda file: shutil.copyfileobj(reader, file))
+            return self._add(target, what, lambda file: shutil.copyfileobj(reader, file))
 
     def commit(self) -> None:
         """Let every file appear under its name."""
         for target, partial in self._partials.items():
             os.replace(partial, target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
 
-    def _add(self, target: Path, what: str, write: Callable[[BinaryIO], object]) -> None:
+    def _add(self, target: Path, what: str, write: Callable[[BinaryIO], object]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.{uuid4().hex}")
         self._partials[target] = partial
@@ -58,10 +58,18 @@ class Replacement:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        return partial
 
 
-def _sync_folder(folder: Path) -> None:
-    # A new name survives a power cut only once its folder is on disk; Windows has no such call.
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Remove what killed processes wrote aside for these files; nobody may be at work on one of them."""
+    for name in names:
+        for partial in folder.glob(f".{name}.*"):
+            partial.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on disk, so that a new one survives a power cut; Windows has no such call."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -61,12 +61,13 @@ class Blobs:
                     _write(io.BytesIO(content), partial)
         return sha256
 
-    def put_file(self, path: Path, what: str) -> str:
+    def put_file(self, path: Path, what: str, *, as_link: bool = True) -> str:
         """Store a file that is never changed in place: a folder on the same disk takes it as a hard link.
 
         Args:
             path: The file.
             what: What it is, for the sentence of an error.
+            as_link: Where that may be; what happens to the bytes of one happens to the other.
 
         Returns:
             Its sha256 in hex.
@@ -80,7 +81,7 @@ class Blobs:
                 self._objects.put_file(str(path), self._key(sha256))
             elif not self._is_here(sha256):
                 with _appearing_whole(self._path(sha256)) as partial:
-                    _link_or_copy(path, partial)
+                    (_link_or_copy if as_link else _copy)(path, partial)
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -176,8 +177,12 @@ def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # Another disk, or one that has no hard links.
-        with source.open("rb") as reader:
-            _write(reader, target)
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as reader:
+        _write(reader, target)
 
 
 def _write(reader: IO[bytes], target: Path) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from core.errors import NotFound, RunEnded, RunNotRetryable, TmsError
 from core.schemas import FineTuneRequest, RetrainRequest, RunStatus
-from core.store import Store
+from core.store import Store, outbox
 from core.store.ids import new_id
 from core.store.states import ENDED, NEXT
 from core.store.tables import Batch, LedgerEntry, Run, RunEvent, utc_now
@@ -220,7 +220,13 @@ def move(session: Session, run: Run, status: RunStatus) -> None:
     run.started_at = run.started_at or (now if status == "preparing" else None)
     if status in ENDED:
         run.finished_at, run.owner_id = now, None
+        outbox.tell(session, "run_ended", run.id, _news(run))
     append_event(session, run, "status", {"status": status})
+
+
+def _news(run: Run) -> dict[str, Any]:
+    code = run.error["code"] if run.error else None
+    return {"run_id": run.id, "status": run.status, "checkpoint_id": run.checkpoint_id, "error": code}
 
 
 def add_event(store: Store, run_id: str, kind: str, payload: dict[str, Any]) -> None:

@@ -35,6 +35,10 @@ TRY: dict[str, tuple[str, ...]] = {
         "Restore the file from a backup, or roll back to another checkpoint.",
         "Then retry the run.",
     ),
+    "publish_failed": (
+        "Look at the disk of TMS_HOME, and at what the detail says.",
+        "If libraries were changed while the run went on, restart the worker, then retry the run.",
+    ),
     "baseline_unreadable": ("Set TMS_PRETRAINED_WEIGHTS to weights of a YOLO detection model.",),
     "baseline_missing": ("Set TMS_PRETRAINED_WEIGHTS to the detector's weights, then retry the run.",),
     "runner_died": (

@@ -6,6 +6,8 @@ from operator import attrgetter
 import streamlit as st
 
 from core.evaluation.metrics import FITNESS
+from core.registry import handover
+from core.registry.handover import HandoverState
 from core.registry.publish import ledger
 from core.schemas import RunStatus, RunView
 from core.store import Store
@@ -22,7 +24,7 @@ from pages._ui.outcome import outcome, outcome_icon
 from pages._ui.progress import LIVE, progress_bar, status_badge
 from pages._ui.queue import place_in_short
 from pages._ui.run_list import link_to
-from pages._ui.words import ago, local_time, moment, plain, points, short_id
+from pages._ui.words import ago, count, local_time, moment, plain, points, short_id
 
 _NEWS_SHOWN = 8
 _QUEUE_SHOWN = 5
@@ -51,11 +53,24 @@ def champion_card(store: Store) -> None:
             nothing_here("No weights are live yet", "The first fine-tune makes the baseline the champion.")
             return
         st.markdown(f"**{model.name}** is live since {local_time(model.since, frame.timezone())}")
+        st.caption(served_in_short(handover.state(store)))
         if model.metrics is None:
             st.caption("Its figures appear here once a fine-tune has judged it on the base test set.")
             return
         _figures(model.metrics)
         st.caption("Scores on the base test set, in points: 100 is perfect.")
+
+
+def served_in_short(state: HandoverState) -> str:
+    """Which inference services serve the champion, in a sentence."""
+    behind = [service for service in state.services if not service.is_current]
+    if not state.services:
+        return "No inference service has said that it serves it; docs/serving.md tells how."
+    served = f"Served by {state.current_count} of {count(len(state.services), 'inference service')}"
+    if not behind:
+        return f"{served}."
+    names = ", ".join(f"{plain(one.service)} (heard {ago(moment(one.seen_at))})" for one in behind)
+    return f":material/warning: {served}; not yet by {names}."
 
 
 def _figures(metrics: dict[str, float]) -> None:

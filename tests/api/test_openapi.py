@@ -18,7 +18,11 @@ from core import __version__, config
 from core.feedback.batches import BatchDetail, BatchView
 from core.feedback.imports.inspection import ImportReport
 from core.registry.checkpoint_views import CheckpointView
+from core.registry.handover import HandoverState
+from core.registry.ledger import LedgerView, PublishedModel
+from core.registry.onnx_exports import OnnxExport
 from core.registry.provenance import LearnedSample, Sighting
+from core.registry.webhooks import DeliveryView, NewWebhook, WebhookView
 from core.schemas import (
     BatchScoreView,
     DatasetPreview,
@@ -92,6 +96,13 @@ def test_the_document_in_docs_is_the_one_that_is_served():
         (SampleCounts, review_examples.COUNTS),
         (SampleSummary, review_examples.SUMMARY),
         (SampleView, review_examples.SAMPLE),
+        (PublishedModel, examples.PUBLISHED_MODEL),
+        (LedgerView, examples.LEDGER_ENTRY),
+        (HandoverState, examples.HANDOVER),
+        (OnnxExport, examples.ONNX_EXPORT),
+        (NewWebhook, examples.NEW_WEBHOOK),
+        (WebhookView, examples.WEBHOOK),
+        (DeliveryView, examples.DELIVERY),
     ],
 )
 def test_each_example_is_what_its_model_says(kind, example):

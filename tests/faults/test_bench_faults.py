@@ -13,7 +13,7 @@ from bench.faults_watch import Reader, Solitude
 from core import trainer
 from core.config import CHECKOUT
 from core.jobs.crew import Crew, end
-from core.registry.publish import CHAMPION, PUBLISHED_WEIGHTS
+from core.registry.published import CHAMPION, PUBLISHED_WEIGHTS
 from core.store import Store, claims, runs
 from core.store.tables import IdempotencyKey
 from tests.factories import image, request, require

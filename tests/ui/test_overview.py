@@ -4,6 +4,7 @@ import psutil
 import pytest
 
 from core.config import get_settings
+from core.registry import checkpoints, handover
 from core.store import Store
 from core.store.run_views import list_runs
 from tests.ui import states
@@ -109,3 +110,16 @@ def test_long_queue_hides_neither_the_running_run_nor_the_next_one(store: Store,
     links = [link.proto.label for link in app.get("page_link")]
     assert links == [f"run-{run_id[-6:]}" for run_id in [running, *queue[:5]]]
     assert "and 55 more" in words_of(app)
+
+
+def test_champion_tells_which_services_serve_it(store: Store, show: Screen) -> None:
+    baseline = states.add_checkpoint(store)
+    states.promote(store, baseline)
+    assert "No inference service has said that it serves it" in words_of(show())
+    sha256 = checkpoints.get(store, baseline).sha256
+    for service in ("line-1", "line-2"):
+        handover.acknowledge(store, sha256, actor="inference", service=service)
+    assert "Served by 2 of 2 inference services." in words_of(show())
+    handover.acknowledge(store, "f" * 64, actor="inference", service="*line-2*")
+    said = words_of(show())
+    assert "Served by 2 of 3 inference services; not yet by *line-2* (heard just now)." in said

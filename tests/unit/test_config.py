@@ -21,6 +21,7 @@ SET: dict[str, tuple[str, Any]] = {
     "blob_url": ("s3://bucket/images", "s3://bucket/images"),
     "image_hosts": ("a.example, b.example:81", "a.example, b.example:81"),
     "image_hosts_only": ("1", True),
+    "webhook_hosts": ("hooks.example, b.example:81", "hooks.example, b.example:81"),
     "api_host": ("0.0.0.0", "0.0.0.0"),
     "api_port": ("9000", 9000),
     "device": ("0,1", "0,1"),
@@ -254,8 +255,10 @@ def test_what_is_configured_and_missing_is_not_replaced_by_the_demo(
 
 
 def test_the_list_of_hosts(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, image_hosts=" A.example ,, 10.0.0.5:9000,")
-    assert settings.allowed_image_hosts == {"a.example", "10.0.0.5:9000"}
+    listed = " A.example ,, 10.0.0.5:9000,"
+    settings = make_settings(tmp_path, image_hosts=listed, webhook_hosts=listed)
+    expected = {"a.example", "10.0.0.5:9000"}
+    assert settings.allowed_image_hosts == settings.allowed_webhook_hosts == expected
 
 
 def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from core.store.tables.feedback import (
     SampleVerdict,
     Upload,
 )
+from core.store.tables.handover import DELIVERY_STATES, Acknowledgement, Delivery, Webhook, Witness
 from core.store.tables.judging import Comparison, EvaluationSet, JudgedImage, PinnedImage
 from core.store.tables.registry import (
     Checkpoint,
@@ -32,8 +33,10 @@ from core.store.tables.registry import (
 from core.store.tables.runs import IdempotencyKey, Run, RunEvent, RunTransition, Worker
 
 __all__ = [
+    "DELIVERY_STATES",
     "SAMPLE_STATUSES",
     "VERDICT_DECISIONS",
+    "Acknowledgement",
     "ApiKey",
     "Base",
     "Batch",
@@ -42,6 +45,7 @@ __all__ = [
     "Comparison",
     "Correction",
     "DatasetRevision",
+    "Delivery",
     "Disagreement",
     "Evaluation",
     "EvaluationSet",
@@ -61,6 +65,8 @@ __all__ = [
     "SampleVerdict",
     "Upload",
     "UtcDateTime",
+    "Webhook",
+    "Witness",
     "Worker",
     "utc_now",
 ]

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, get_args
 
+import sqlalchemy as sa
 from sqlalchemy import ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -86,7 +87,11 @@ class Evaluation(Base):
 
 
 class LedgerEntry(Base):
-    """A promotion or a rollback: the newest row names the champion."""
+    """A promotion or a rollback: the newest row names the champion.
+
+    `verdict` is what the gate had said of the checkpoint; `is_override` that somebody published it all the
+    same.
+    """
 
     __tablename__ = "ledger_entry"
     __table_args__ = (one_of("action", LEDGER_ACTIONS),)
@@ -98,4 +103,6 @@ class LedgerEntry(Base):
     run_id: Mapped[str | None]
     actor: Mapped[str]
     reason: Mapped[str] = mapped_column(Text)
+    verdict: Mapped[str | None]
+    is_override: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     created_at: Mapped[datetime] = mapped_column(default=utc_now)

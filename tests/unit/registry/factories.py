@@ -3,10 +3,12 @@
 import json
 from typing import Any
 
-from core.registry import checkpoints, publish
+from core.registry import checkpoints, proof, publish
+from core.schemas import Verdict
 from core.store import Store
-from core.store.tables import Checkpoint
-from tests.factories import CLASS_NAMES
+from core.store.tables import Checkpoint, Run, Witness
+from core.trainer import accept
+from tests.factories import CLASS_NAMES, image, request
 
 
 def register(store: Store, content: bytes, parent_id: str | None = None) -> Checkpoint:
@@ -27,3 +29,25 @@ def shown(store: Store) -> tuple[bytes, dict[str, Any]]:
     """The published files of a home: weights and manifest."""
     manifest = json.loads((store.settings.weights_dir / "champion.json").read_text())
     return publish.published_path(store).read_bytes(), manifest
+
+
+def proven(store: Store, content: bytes, run_id: str | None = None) -> Checkpoint:
+    """A checkpoint of these bytes that counts as loaded by another process."""
+    path = store.settings.home / "new.pt"
+    path.write_bytes(content)
+    checkpoint = checkpoints.register(store, path, class_names=CLASS_NAMES, run_id=run_id)
+    seen = {"image_sha256": "0" * 64, "image_size_px": 64, "detections": []}
+    with store.database.write() as session:
+        session.add(Witness(checkpoint_id=checkpoint.id, proven_with=proof.libraries(), **seen))
+    return checkpoint
+
+
+def judged(store: Store, content: bytes, verdict: Verdict | None) -> Checkpoint:
+    """The candidate of a run that has this verdict on it, or none yet."""
+    with store.database.write() as session:
+        run_id = accept(session, request(image("http://x/a.png")), source="test", actor="test").id
+    candidate = proven(store, content, run_id)
+    with store.database.write() as session:
+        run = session.get_one(Run, run_id)
+        run.checkpoint_id, run.summary = candidate.id, {"verdict": verdict} if verdict else None
+    return candidate

@@ -76,9 +76,16 @@ def test_weights_that_are_gone_everywhere_are_damaged(hosts):
     assert not checkpoints.weights_path(there, checkpoint.id).parent.exists()
 
 
-def test_weights_altered_in_place_where_the_blob_is_the_same_file_are_damaged(store):
+def test_weights_altered_in_place_are_restored_from_bytes_of_their_own(store):
     checkpoint = register(store, b"weights")
     checkpoints.weights_path(store, checkpoint.id).write_bytes(b"other")
+    assert checkpoints.verified_weights(store, checkpoint).read_bytes() == b"weights"
+
+
+def test_weights_altered_in_both_places_are_damaged(store):
+    checkpoint = register(store, b"weights")
+    for path in (checkpoints.weights_path(store, checkpoint.id), store.blobs.local_path(checkpoint.sha256)):
+        path.write_bytes(b"other")
     with pytest.raises(CheckpointDamaged):
         checkpoints.verified_weights(store, checkpoint)
 

@@ -1,14 +1,19 @@
 import importlib
+import io
 import multiprocessing
+import os
+import shutil
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from core.config import Settings
-from core.errors import CheckpointDamaged, ClaimLost, DiskFull
+from core.errors import CheckpointDamaged, ClaimLost, DiskFull, PublishFailed
 from core.registry import checkpoints, publish
 from core.registry.files import Replacement
 from core.store import Store, claims
@@ -92,6 +97,7 @@ def test_damaged_weights_are_not_published(store):
     baseline, damaged = register(store, b"old weights"), register(store, b"new weights")
     promote(store, baseline, None)
     checkpoints.weights_path(store, damaged.id).write_bytes(b"other bytes")
+    store.blobs.delete(damaged.sha256)
     with pytest.raises(CheckpointDamaged, match="roll back"):
         promote(store, damaged, baseline.id)
     assert publish.champion(store).id == baseline.id
@@ -135,6 +141,93 @@ def test_files_of_a_replacement_change_together_or_not_at_all(tmp_path):
             new.add_copy(tmp_path / "b", tmp_path / "nothing", "b")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "old a"
+
+
+# What a publication that was broken off leaves behind
+
+
+def _published(store):
+    return {path.name: path.read_bytes() for path in store.settings.weights_dir.iterdir() if path.is_file()}
+
+
+def _note(store):
+    return store.settings.data_dir / "publish.unfinished"
+
+
+def test_new_weights_beside_the_old_manifest_are_taken_back(store):
+    assert promote(store, register(store, b"old weights"), None)
+    before = _published(store)
+    # Where a process is killed between the two renames.
+    _note(store).touch()
+    publish.published_path(store).write_bytes(b"new weights")
+    assert publish.follow(store)
+    assert _published(store) == before
+    assert not _note(store).exists()
+    assert not publish.follow(store, thoroughly=True)
+
+
+def test_what_was_written_aside_is_cleared_away(store):
+    assert promote(store, register(store, b"old weights"), None)
+    before = _published(store)
+    _note(store).touch()
+    for name in before:
+        (store.settings.weights_dir / f".{name}.0123").write_bytes(b"half")
+    assert not publish.follow(store)
+    assert _published(store) == before
+
+
+def test_a_failure_between_files_and_ledger_takes_the_files_back_at_once(store):
+    first, second = register(store, b"old weights"), register(store, b"new weights")
+    promote(store, first, None)
+    before, seen = _published(store), []
+
+    def fail(_):
+        seen.append(publish.published_path(store).read_bytes())
+        raise OSError("the disk of the database is gone")
+
+    sa.event.listen(Session, "before_commit", fail)
+    try:
+        with pytest.raises(OSError, match="is gone"):
+            promote(store, second, first.id)
+    finally:
+        sa.event.remove(Session, "before_commit", fail)
+    assert seen == [b"new weights"]
+    assert _published(store) == before
+    assert not _note(store).exists()
+    assert len(publish.ledger(store)) == 1
+    assert promote(store, second, first.id)
+
+
+def test_published_weights_that_were_spoiled_are_found_by_a_thorough_look(store):
+    assert promote(store, register(store, b"weights"), None)
+    publish.published_path(store).write_bytes(b"spoiled")
+    assert not publish.follow(store)
+    assert publish.follow(store, thoroughly=True)
+    assert shown(store)[0] == b"weights"
+
+
+def test_a_copy_that_reads_back_differently_is_not_published(store, monkeypatch):
+    first, second = register(store, b"old weights"), register(store, b"new weights")
+    promote(store, first, None)
+    before, real = _published(store), shutil.copyfileobj
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "copyfileobj", lambda source, target: real(io.BytesIO(b"bad memory"), target))
+        with pytest.raises(PublishFailed, match="not what is read back"):
+            promote(store, second, first.id)
+    assert _published(store) == before
+    assert publish.champion(store).id == first.id
+
+
+def test_a_file_that_cannot_be_replaced_leaves_what_was_live(store, monkeypatch):
+    first, second = register(store, b"old weights"), register(store, b"new weights")
+    promote(store, first, None)
+    before = _published(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", Mock(side_effect=PermissionError(13, "in use")))
+        with pytest.raises(PublishFailed, match="On Windows a reader"):
+            promote(store, second, first.id)
+    assert _published(store) == before
+    assert publish.champion(store).id == first.id
 
 
 # Two hosts
