@@ -24,9 +24,7 @@ _LIVE_HELP = "what is live, as you saw it; if it is not any more, nothing happen
 
 def add_commands(commands: Any) -> None:
     """Add them to the commands of a parser."""
-    compare = commands.add_parser(
-        "compare", help="compare two checkpoints on today's test set and holdout; scores what is missing"
-    )
+    compare = commands.add_parser("compare", help="hold two checkpoints against each other on today's sets")
     compare.add_argument("old", help="id of a checkpoint")
     compare.add_argument("new", help="id of another")
     compare.set_defaults(command=_compare)

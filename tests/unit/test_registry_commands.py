@@ -6,11 +6,10 @@ import sys
 import pytest
 
 from core import __main__ as command_line
-from core.evaluation.metrics import ClassScore, Score
-from core.registry import checkpoints, publish
+from core.registry import judging, publish
 from core.trainer import accept
-from tests.factories import image, request
-from tests.unit.registry.factories import judged, proven
+from tests.factories import image, request, write_base_set
+from tests.unit.registry.factories import judged, proven, scored
 
 
 @pytest.fixture
@@ -75,30 +74,18 @@ def test_a_promotion_needs_a_reason_and_what_was_seen(run, champions, missing):
     assert ended.value.code == 2
 
 
-def _scored(store, run_id, checkpoint, digest, value):
-    of_class = ClassScore(
-        class_id=0, class_name="hot joint", box_count=3, precision=0, recall=0, ap50=0, ap50_95=value
-    )
-    score = Score(
-        set_name="test", set_digest=digest, image_count=4, metrics={"fitness": value}, per_class=(of_class,)
-    )
-    checkpoints.record_score(store, run_id, checkpoint.id, score)
-
-
-def test_scores_on_the_same_images_are_compared_and_no_others(run, store, champions):
+def test_two_checkpoints_are_held_against_each_other(run, store, champions):
     first, second = champions
-    with store.database.write() as session:
-        runs = [accept(session, request(image("http://x/a.png")), source="t", actor="t").id for _ in range(2)]
-    _scored(store, runs[0], first, "other", 0.9)
-    _scored(store, runs[0], second, "one", 0.1)
+    write_base_set(store.settings.base_set_root, images={"train": 2, "valid": 2, "test": 4})
+    (images,) = judging.judging_sets(store, second)
+    scored(store, first, images, found_share=0.5)
+    scored(store, second, images, found_share=1)
     status, output, told = run("compare", first.id, second.id)
-    assert (status, output) == (1, "")
-    assert "nothing_comparable" in told
-    _scored(store, runs[0], first, "one", 0.4)
-    _scored(store, runs[1], second, "one", 0.5)
-    status, output, told = run("compare", first.id, second.id)
-    assert output.splitlines() == ["test\tfitness\t0.4\t0.5", "test\thot joint\t0.4\t0.5"]
-    assert "+10.0" in told
+    assert status == 0, told
+    changes = {line.split("\t")[1]: line.split("\t")[2:4] for line in output.splitlines()}
+    assert changes["recall"] == ["0.5", "1.0"]
+    assert "+50.0" in told
+    assert "not_enough_evidence" in told
     assert "not_found" in run("compare", first.id, "ckpt-none")[2]
 
 

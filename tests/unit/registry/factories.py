@@ -3,10 +3,15 @@
 import json
 from typing import Any
 
-from core.registry import checkpoints, proof, publish
+from core.config import DEFAULT_IMAGE_SIZE
+from core.dataset.images import ImageSet
+from core.evaluation.detections import Detections, Truth
+from core.evaluation.figures import figures_of
+from core.evaluation.metrics import Score
+from core.registry import checkpoints, evaluations, proof, publish
 from core.schemas import Verdict
 from core.store import Store
-from core.store.tables import Checkpoint, Run, Witness
+from core.store.tables import Checkpoint, Evaluation, Run, Witness
 from core.trainer import accept
 from tests.factories import CLASS_NAMES, image, request
 
@@ -51,3 +56,32 @@ def judged(store: Store, content: bytes, verdict: Verdict | None) -> Checkpoint:
         run = session.get_one(Run, run_id)
         run.checkpoint_id, run.summary = candidate.id, {"verdict": verdict} if verdict else None
     return candidate
+
+
+def scored(store: Store, checkpoint: Checkpoint, images: ImageSet, *, found_share: float) -> Evaluation:
+    """Kept as what it scored at the default size: it finds the first share of the images' boxes exactly."""
+    found = round(found_share * len(images.images))
+    detections = Detections.of(
+        images.digest,
+        [
+            [[*label.xyxy_in(one.width_px, one.height_px), 0.9, label.class_id] for label in one.labels]
+            if number < found
+            else []
+            for number, one in enumerate(images.images)
+        ],
+    )
+    score = Score(
+        set_name=images.name,
+        set_digest=images.digest,
+        image_count=len(images.images),
+        metrics={"fitness": found_share},
+        per_class=(),
+    )
+    return evaluations.record(
+        store,
+        checkpoint.id,
+        score,
+        image_size=DEFAULT_IMAGE_SIZE,
+        figures=figures_of(Truth.of(images), detections, class_names=CLASS_NAMES, confidence=0.25),
+        detections=detections,
+    )

@@ -8,19 +8,21 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 from PIL import Image
+from pydantic import TypeAdapter
 
 from api import examples
 from core.dataset import revision
 from core.dataset.base_set import read_base_set
 from core.dataset.revision import compose
 from core.errors import NotFound
+from core.evaluation.image_changes import ImageChanges
 from core.evaluation.metrics import ClassScore, Score
-from core.registry import checkpoints
+from core.registry import checkpoints, evaluations
 from core.registry.lineage import lineage
 from core.registry.report import render
 from core.schemas import Hyperparameters
 from core.store import runs
-from core.store.tables import Run
+from core.store.tables import Comparison, Run
 from core.trainer import accept
 from tests.factories import CLASS_NAMES, image, request, save_epoch, write_base_set
 from tests.unit.registry.factories import register
@@ -72,7 +74,7 @@ def run(store, frozen):
     )
     digest = revision.record(store, frozen)
     for checkpoint, value in ((champion, 0.4), (candidate, 0.45)):
-        checkpoints.record_score(store, run_id, checkpoint.id, _score("test", value))
+        evaluations.record(store, checkpoint.id, _score("test", value), run_id=run_id)
     runs.enter(
         store, run_id, "evaluating", parent_id=champion.id, checkpoint_id=candidate.id, dataset_digest=digest
     )
@@ -121,26 +123,46 @@ def _change(old, new, **more):
 
 
 UNKNOWN = dict.fromkeys(("old", "new", "delta", "low_95", "high_95", "low_90", "high_90", "p_value"))
+ALL_UNKNOWN = dict.fromkeys(("ap50_95", "ap50", "precision", "recall", "f1"), UNKNOWN)
 
 
-def test_a_comparison_and_images_that_changed_are_shown_where_there_are_any(store, run, frozen):
-    compared = {
-        "set_name": "test", "set_digest": "d" * 64, "image_count": 4, "group_count": 3, "box_count": 12,
-        "overall": {"ap50_95": _change(0.4, 0.45), "recall": UNKNOWN},
-        "per_class": [
-            {"class_name": CLASS_NAMES[0], "ap50_95": _change(0.3, 0.2, low_95=None, high_95=None)}
-        ],
+def _compared():
+    of_class = {
+        **ALL_UNKNOWN, "class_id": 0, "class_name": CLASS_NAMES[0], "box_count": 3, "image_count": 3,
+        "p_holm": None, "ap50_95": _change(0.3, 0.2, low_95=None, high_95=None),
     }  # fmt: skip
+    return {
+        "set_name": "test", "set_digest": "d" * 64, "image_count": 4, "group_count": 3, "box_count": 12,
+        "confidence": 0.25, "resamples": 1000, "per_class": [of_class],
+        "overall": {**ALL_UNKNOWN, "ap50_95": _change(0.4, 0.45)},
+    }  # fmt: skip
+
+
+def _changed(frozen):
     claim = {"xyxy": [8, 8, 40, 40], "class_id": 1, "confidence": 0.83, "iou": 0.7}
     box = {"kind": "lost", "class_id": 0, "xyxy": [8, 8, 40, 40], "old": claim, "new": None, "harm": 0.75}
     alarm = {**box, "kind": "alarm_gone", "xyxy": None, "harm": -0.5}
     sha256 = [one.sha256 for one in frozen.test.images]
     changes = [
-        {"sha256": sha256[0], "harm": 0.75, "gain": 0.0, "differences": [box]},
-        {"sha256": sha256[1], "harm": 0.0, "gain": 0.5, "differences": [alarm]},
-        {"sha256": "f" * 64, "harm": 0.0, "gain": 0.5, "differences": [alarm]},
+        {"image": 0, "sha256": sha256[0], "harm": 0.75, "gain": 0.0, "differences": [box]},
+        {"image": 1, "sha256": sha256[1], "harm": 0.0, "gain": 0.5, "differences": [alarm]},
+        {"image": 2, "sha256": "f" * 64, "harm": 0.0, "gain": 0.5, "differences": [alarm]},
     ]
-    html = render(store, run.id, comparison=compared, changes=changes)
+    return TypeAdapter(list[ImageChanges]).dump_json([ImageChanges.model_validate(one) for one in changes])
+
+
+def test_a_comparison_and_images_that_changed_are_shown_where_there_are_any(store, run, frozen):
+    assert "Comparison" not in render(store, run.id)
+    images_sha256 = store.blobs.put(_changed(frozen))
+    with store.database.write() as session:
+        session.add(
+            Comparison(
+                id="comparison-1", run_id=run.id, baseline_id=run.champion.id, candidate_id=run.candidate.id,
+                set_name="test", set_digest="d" * 64, image_size=64, confidence=0.25, changes=_compared(),
+                images_sha256=images_sha256,
+            )
+        )  # fmt: skip
+    html = render(store, run.id)
     text = " ".join(read(html).texts)
     for told in (
         "3 independent groups", "+3.0 to +7.0", "0.031", "Worse: 1 image", "Better: 1 image",
@@ -148,10 +170,11 @@ def test_a_comparison_and_images_that_changed_are_shown_where_there_are_any(stor
         f"{CLASS_NAMES[1]} 0.83",
     ):  # fmt: skip
         assert told in text, told
-    assert "RECALL" not in text
+    assert "Recall" not in text
     assert html.count('class="box old"') == 2
     assert len(_pictures(html)) == 2 + 3
-    assert "Comparison" not in render(store, run.id)
+    store.blobs.delete(images_sha256)
+    assert "Worse" not in render(store, run.id)
 
 
 def test_a_run_that_came_to_nothing_has_a_report_too(store):
