@@ -23,6 +23,8 @@ _CONFIDENCE = 0.001
 _MOST_DETECTIONS = 20
 # Processors round differently; what was learned differently is further apart.
 _MOST_CONFIDENCE_DIFFERENCE = 0.005
+# What is less sure may fall below the confidence from which on anything is seen.
+_SURE_TO_BE_SEEN = _CONFIDENCE + _MOST_CONFIDENCE_DIFFERENCE
 
 
 def keep_witness(
@@ -98,7 +100,7 @@ def _seen_elsewhere(store: Store, checkpoint: Checkpoint, known: Witness | None)
 
 
 def _refuse_unless_same(checkpoint: Checkpoint, known: Witness, seen: list[Seen]) -> None:
-    held = compare([known.detections], [seen])
+    held = compare([known.detections], [seen], confidence=_SURE_TO_BE_SEEN)
     if held.missing_count or held.most_confidence_difference > _MOST_CONFIDENCE_DIFFERENCE:
         raise PublishFailed(
             f"Checkpoint {checkpoint.id} sees in another process what it did not see when it was judged: "

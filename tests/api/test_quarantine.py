@@ -8,14 +8,15 @@ from core.jobs.bell import Listener
 from core.store import Store
 from core.store.keys import create_key
 from core.store.tables import Sample
-from tests.factories import CLASS_NAMES, detection, image, request
+from tests.factories import CLASS_NAMES, detection, image, request, thermal_file
 
 
 @pytest.fixture
-def batch_id(store: Store) -> str:
+def batch_id(client: TestClient, store: Store) -> str:
     """A batch of three images that cannot be used: two may not be fetched, one names an unknown class."""
-    unknown = image("https://h.example/c.png?sig=SECRET", detection(class_id="Hot Joint"), sample_id="c")
-    asked = request(image("file:///a"), image("file:///b"), unknown)
+    uploaded = client.post("/api/images", content=thermal_file()).json()["image_url"]
+    unknown = image(uploaded, detection(class_id="Hot Joint"), sample_id="c")
+    asked = request(image("file:///a?sig=SECRET"), image("file:///b"), unknown)
     with store.database.write() as session:
         batch = intake.record_batch(session, asked, source="api", actor="feed")
     intake.take_in(
@@ -36,11 +37,12 @@ def status_of(store: Store, sample_id: str) -> str:
 
 
 def test_each_sample_tells_why_and_what_helps(client: TestClient, batch_id: str) -> None:
-    *_, unknown = listed(client)
+    *unfetched, unknown = listed(client)
     assert (unknown["code"], unknown["repairs"]) == ("class_unknown", ["map_class"])
-    assert (unknown["sample_id"], unknown["index"], unknown["can_be_seen"]) == ("c", 2, False)
+    assert (unknown["sample_id"], unknown["index"], unknown["can_be_seen"]) == ("c", 2, True)
     assert "Hot Joint" in unknown["detail"]
-    assert "SECRET" not in str(unknown)
+    assert [one["can_be_seen"] for one in unfetched] == [False, False]
+    assert "SECRET" not in str(unfetched)
 
 
 def test_pages_and_filters(client: TestClient, batch_id: str) -> None:
