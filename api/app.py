@@ -24,6 +24,7 @@ from api.problems import handle_problems
 from api.routes import (
     batch_scores,
     checkpoints,
+    comparisons,
     exports,
     feedback,
     finetune,
@@ -54,7 +55,7 @@ from core.store import Store
 # In the order of the API's description.
 _WITH_ROUTES = (
     finetune, feedback, quarantine, gaps, batch_scores, retrain, runs, run_events, run_orders,
-    reports, checkpoints, provenance, samples, sample_images, exports, webhooks, health,
+    reports, checkpoints, comparisons, provenance, samples, sample_images, exports, webhooks, health,
 )  # fmt: skip
 _KEEPER_LOOKS_EVERY_S = 5.0
 _LAST_ANSWERS_S = 10

@@ -348,6 +348,19 @@ CheckpointId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$"
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
 
 
+class CompareRequest(Wire):
+    """Body of `POST /api/comparisons`."""
+
+    baseline_id: ShortText = Field(description="The checkpoint that stands for the old.")
+    candidate_id: ShortText = Field(description="The checkpoint that is judged.")
+
+
+class PinRequest(Wire):
+    """Body of `PUT /api/pins/{sha256}`."""
+
+    reason: ShortText | None = Field(default=None, description="Why it must not be forgotten.")
+
+
 class PromoteRequest(Wire):
     """Body of `POST /api/model/promote`."""
 

@@ -21,6 +21,10 @@ from tests.factories import make_settings
 
 ASYNC = {"Prefer": "respond-async"}
 OPERATE = {
+    "/api/comparisons",
+    "/api/comparisons/{comparison_id}/images",
+    "/api/pins",
+    "/api/pins/{sha256}",
     "/api/export",
     "/api/model/promote",
     "/api/model/rollback",
