@@ -153,6 +153,15 @@ class Settings(BaseSettings):
         GROUP_PATTERN,
         description="Regular expression whose groups find, in a base image's file name, what it shows.",
     )
+    keep_runs: int = Field(
+        1, ge=1, le=100_000, description="Ended runs whose training artefacts are kept, the newest."
+    )
+    keep_checkpoints: int = Field(
+        20,
+        ge=1,
+        le=100_000,
+        description="Newest checkpoints that are kept besides those that were live.",
+    )
     warm_runner: bool = Field(
         True, description="The worker keeps a spare runner ready, so that a run starts at once."
     )

@@ -33,7 +33,7 @@ from core.errors import (
 from core.evaluation import fresh
 from core.evaluation.gate import Decision
 from core.feedback import gaps, intake
-from core.registry import checkpoints, judging, leftovers, proof, publish, summary, verdicts
+from core.registry import checkpoints, judging, leftovers, proof, publish, retention, summary, verdicts
 from core.registry.scoring import Bench
 from core.registry.summary import hyperparameters_of
 from core.schemas import FineTuneRequest, FineTuneSummary, Hyperparameters
@@ -348,6 +348,7 @@ def settle(courier: Courier) -> FineTuneSummary:
     publish.write_last_metrics(store, summary.last_metrics(outcome))
     courier.enter("succeeded", summary=outcome.model_dump(mode="json"))
     leftovers.drop_states(store, run)
+    retention.tidy(store)
     return outcome
 
 

@@ -47,6 +47,8 @@ SET: dict[str, tuple[str, Any]] = {
     "class_weights": ("loose joint=3; normal=0.1", "loose joint=3; normal=0.1"),
     "deploy_confidence": ("0.4", 0.4),
     "base_group_pattern": ("^(\\d+)-", "^(\\d+)-"),
+    "keep_runs": ("3", 3),
+    "keep_checkpoints": ("50", 50),
     "warm_runner": ("0", False),
     "worker_autostart": ("0", False),
 }
