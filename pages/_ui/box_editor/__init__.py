@@ -17,8 +17,9 @@ _HTML = (
     '<svg class="canvas" tabindex="0" role="application"></svg><div class="hint"></div></div>'
 )
 _DRAWING = (
-    "Drag to draw. A box: drag to move, corners to resize, 1 to 9 names it, arrows nudge it, Delete removes it, "
-    "[ and ] select. Ctrl+Z takes back; + and - or Ctrl+wheel zoom, Shift+drag pans, Escape shows the whole image."
+    "Drag to draw. A box: drag to move, corners to resize, 1 to 9 names it, arrows nudge it, Delete removes "
+    "it, [ and ] select. Ctrl+Z takes back; + and - or Ctrl+wheel zoom, Shift+drag pans, Escape shows the "
+    "whole image."
 )
 _LOOKING = "+ and - or Ctrl+wheel zoom, Shift+drag pans, Escape shows the whole image."
 
@@ -74,21 +75,20 @@ def box_editor(
     key: str,
     label: str,
     layers: Sequence[Layer] = (),
-    readonly: bool = False,
-    on_edit: Callable[[], None] = lambda: None,
+    on_edit: Callable[[], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Draw an image with its boxes.
 
     Args:
-        document: Names what is shown; as long as it is the same, what is on the canvas counts, and not `boxes`.
+        document: Names what is shown; while it is the same, what is on the canvas counts, and not `boxes`.
         picture: The image.
         boxes: `{"xyxy": [...], "class_id": n}` in pixels of the image.
         classes: Ids are positions.
         key: Of the component on its screen.
         label: What is shown, for those who cannot see it.
         layers: Further boxes to show.
-        readonly: Whether boxes can only be looked at.
-        on_edit: Called when a box was changed, before the screen is drawn again.
+        on_edit: Called when a box was changed, before the screen is drawn again. Without it, boxes can only
+            be looked at.
 
     Returns:
         The boxes as they are on the canvas.
@@ -103,12 +103,12 @@ def box_editor(
             "boxes": list(boxes),
             "classes": [asdict(look) for look in classes],
             "layers": [asdict(layer) for layer in layers],
-            "readonly": readonly,
+            "readonly": on_edit is None,
             "label": label,
-            "hint": _LOOKING if readonly else _DRAWING,
+            "hint": _DRAWING if on_edit else _LOOKING,
         },
         default={"edit": {"document": document, "boxes": list(boxes)}},
-        on_edit_change=on_edit,
+        on_edit_change=on_edit or (lambda: None),
     )
     edit = result.edit
     return list(edit["boxes"] if edit and edit["document"] == document else boxes)
