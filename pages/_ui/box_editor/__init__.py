@@ -3,7 +3,6 @@
 A Streamlit component without a build step: the files beside this one are what the browser runs.
 """
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,17 +52,11 @@ class ClassLook:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as the browser gets it, and the size in pixels that boxes refer to."""
+    """An image by its address in the browser, and the size in pixels that boxes refer to."""
 
-    content: bytes
-    content_type: str
+    source: str
     width_px: int
     height_px: int
-
-    @property
-    def source(self) -> str:
-        """As a data URI."""
-        return f"data:{self.content_type};base64,{base64.b64encode(self.content).decode()}"
 
 
 def box_editor(

@@ -31,7 +31,7 @@ class Tile:
 
     Attributes:
         id: Given back when it is opened or selected.
-        source: The picture as a data URI, of whatever size.
+        source: Address of the picture, of whatever size; empty without one.
         width_px: Width that boxes refer to.
         height_px: Height that boxes refer to.
         boxes: Drawn over the picture.
