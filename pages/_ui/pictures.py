@@ -28,12 +28,17 @@ def picture_of(store: Store, sample_id: str, *, is_thumbnail: bool) -> str:
         NotFound: If there is no image.
         BlobDamaged: If it is missing or was altered, and BlobStoreUnavailable if the store does not answer.
     """
-    content = store.blobs.get(image_sha256(store, sample_id, is_thumbnail=is_thumbnail))
+    content = content_of(store, sample_id, is_thumbnail=is_thumbnail)
     if not runtime.exists():
         return ""
     kind = next(kind for start, kind in _MEDIA_TYPES.items() if content.startswith(start))
     place = f"{sample_id}-{'thumbnail' if is_thumbnail else 'image'}"
     return runtime.get_instance().media_file_mgr.add(content, kind, place)
+
+
+def content_of(store: Store, sample_id: str, *, is_thumbnail: bool) -> bytes:
+    """A sample's image as it is stored; raises as `picture_of` does."""
+    return store.blobs.get(image_sha256(store, sample_id, is_thumbnail=is_thumbnail))
 
 
 def looks(class_names: Sequence[str]) -> list[ClassLook]:

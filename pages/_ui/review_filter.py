@@ -7,7 +7,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from core.feedback.batches import list_batches
-from core.schemas_review import SampleCounts, SampleOrder
+from core.schemas_review import SampleCounts, SampleOrder, SampleStatus
 from core.store import Store
 from core.store.tables import SAMPLE_STATUSES
 from pages._ui import frame
@@ -55,11 +55,12 @@ def draw(store: Store, counts: SampleCounts, class_names: Sequence[str]) -> None
     """The controls; each writes into the address."""
     order = wanted()
     _hold("status", order.status)
-    st.pills(
+    st.radio(
         "Status",
-        SAMPLE_STATUSES,
+        [None, *SAMPLE_STATUSES],
         key=_key("status"),
-        format_func=lambda status: f"{STATUS_WORDS[status]} {counts.by_status[status]:,}",
+        format_func=lambda status: _status_words(status, counts),
+        horizontal=True,
         on_change=_choose,
         args=("status",),
     )
@@ -78,6 +79,12 @@ def draw(store: Store, counts: SampleCounts, class_names: Sequence[str]) -> None
         _one_of("has_warnings", "Warnings", list(_WARNINGS), order.has_warnings, _WARNINGS.__getitem__)
     if is_narrowed(order):
         st.button("Clear filters", icon=":material/filter_list_off:", type="tertiary", on_click=clear)
+
+
+def _status_words(status: SampleStatus | None, counts: SampleCounts) -> str:
+    if status is None:
+        return f"All ({sum(counts.by_status.values()):,})"
+    return f"{STATUS_WORDS[status]} ({counts.by_status[status]:,})"
 
 
 def _classes_of(order: SampleOrder, counts: SampleCounts, class_names: Sequence[str]) -> dict[Any, str]:
@@ -106,7 +113,15 @@ def _batch(store: Store, order: SampleOrder) -> None:
 
 def _one_of(name: str, label: str, options: Sequence[Any], value: Any, said: Callable[[Any], str]) -> None:
     _hold(name, value)
-    st.selectbox(label, options, key=_key(name), format_func=said, on_change=_choose, args=(name,))
+    st.selectbox(
+        label,
+        options,
+        key=_key(name),
+        format_func=said,
+        placeholder="Any",
+        on_change=_choose,
+        args=(name,),
+    )
 
 
 def _text(name: str, label: str, value: str | None) -> None:
