@@ -87,7 +87,7 @@ def _image(store: Store, sample: Sample, class_names: Sequence[str]) -> None:
             st.markdown(f"**{plain(shown.sample_id or short_id(shown.id))}** {plain(shown.detail)}")
             when = moment(shown.created_at)
             st.caption(
-                f"{local_time(when, frame.timezone())}, {ago(when)} · batch {short_id(shown.batch_id)} · "
+                f"{local_time(when, frame.timezone())}, {ago(when)} · {short_id(shown.batch_id)} · "
                 f"{plain(shown.image_url)}"
             )
             review_repair.draw(

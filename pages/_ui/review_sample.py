@@ -182,7 +182,7 @@ def _facts(desk: Desk) -> None:
     size = f"{view.width_px} × {view.height_px} px" if view.width_px else "size not known yet"
     lines = [
         size,
-        f"batch {short_id(view.batch_id)} by {plain(view.batch.actor)} ({plain(view.batch.source)})",
+        f"{short_id(view.batch_id)} by {plain(view.batch.actor)} ({plain(view.batch.source)})",
     ]
     if view.group:
         lines.append(f"of {plain(view.group)}")
@@ -230,12 +230,16 @@ def _shown_layers(view: SampleView) -> list[str]:
 
 
 def _is_shown(layer: str, *, is_first: bool) -> bool:
-    key = f"review_layer_{layer}"
-    # It holds from one image to the next; what a screen no longer draws Streamlit forgets.
+    # What a screen does not draw Streamlit forgets; this holds from one image to the next.
     kept: dict[str, bool] = st.session_state.setdefault("review_layers", {})
-    st.session_state.setdefault(key, kept.get(layer, is_first))
-    kept[layer] = st.checkbox(layer, key=key, width="content")
-    return kept[layer]
+    key = f"review_layer_{layer}"
+    st.session_state[key] = kept.get(layer, is_first)
+    st.checkbox(layer, key=key, width="content", on_change=_toggle, args=(layer,))
+    return kept.get(layer, is_first)
+
+
+def _toggle(layer: str) -> None:
+    st.session_state["review_layers"][layer] = st.session_state[f"review_layer_{layer}"]
 
 
 def _layers(view: SampleView, classes: Classes, shown: list[str]) -> list[Layer]:
