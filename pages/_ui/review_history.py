@@ -12,6 +12,7 @@ from core.store import Store
 from pages._ui import frame
 from pages._ui.box_editor import Picture, box_editor
 from pages._ui.pictures import Classes, looks, picture_of
+from pages._ui.review_filter import STATUS_WORDS
 from pages._ui.words import ago, boxes_in_words, local_time, moment, plain, short_id
 
 Step = tuple[int, datetime, str, str]
@@ -69,12 +70,10 @@ def _verdicts(view: SampleView) -> Iterator[Step]:
         )
 
 
-def conflict(store: Store, view: SampleView, class_names: Sequence[str]) -> None:
-    """The sample with other boxes for the same image beside this one, if there is one."""
-    if view.conflicts_with_id is None:
-        return
+def conflict(store: Store, view: SampleView, other_id: str, class_names: Sequence[str]) -> None:
+    """A sample and the one with other boxes for the same image, side by side."""
     try:
-        other = get_sample(store, view.conflicts_with_id)
+        other = get_sample(store, other_id)
     except TmsError as error:
         st.caption(plain(error.detail))
         return
@@ -83,7 +82,8 @@ def conflict(store: Store, view: SampleView, class_names: Sequence[str]) -> None
         st.columns(2), (view, other), ("This one", "The one known before"), strict=True
     ):
         with column:
-            st.caption(f"{title}: {plain(one.client_sample_id or short_id(one.id))}, {one.status}")
+            status = STATUS_WORDS[one.status].lower()
+            st.caption(f"{title}: {plain(one.client_sample_id or short_id(one.id))}, {status}")
             _still(store, one, class_names)
     st.button(
         "Open the one known before",
@@ -97,11 +97,16 @@ def _still(store: Store, view: SampleView, class_names: Sequence[str]) -> None:
     if not (view.image_sha256 and view.width_px and view.height_px):
         st.info("There is no image to show.")
         return
+    try:
+        source = picture_of(store, view.id, is_thumbnail=False)
+    except TmsError as error:
+        st.caption(plain(error.detail))
+        return
     classes = Classes(class_names)
     boxes = classes.drawn(view.detections if view.version is not None else view.posted)
     box_editor(
         f"{view.id}@{view.revision}",
-        Picture(picture_of(store, view.id, is_thumbnail=False), view.width_px, view.height_px),
+        Picture(source, view.width_px, view.height_px),
         boxes,
         looks(classes.names),
         key=f"review_still_{view.id}",

@@ -41,8 +41,10 @@ def draw(store: Store, sample_id: str) -> None:
         _decisions(desk)
         _facts(desk)
     with image:
-        _image(desk)
-    review_history.conflict(store, view, desk.class_names)
+        if view.conflicts_with_id is None:
+            _image(desk)
+        else:
+            review_history.conflict(store, view, view.conflicts_with_id, desk.class_names)
     review_history.draw(view)
     keys.listen(_keys(desk), key="review_keys")
     _follow(store, view)
