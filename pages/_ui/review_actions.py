@@ -168,10 +168,26 @@ def go(desk: Desk, sample_id: str | None) -> None:
     """Open another sample, unless boxes would be lost."""
     if sample_id is None:
         st.toast("That is the end of the list.")
-    elif desk.unsaved is not None:
-        st.toast("Save or discard the boxes that you drew, then go on.", icon=":material/warning:")
-    else:
+    elif _may_leave(desk):
         st.query_params["sample"] = sample_id
+
+
+def close(desk: Desk) -> None:
+    """Go back to the tiles, unless boxes would be lost."""
+    if _may_leave(desk):
+        leave()
+
+
+def leave() -> None:
+    """Go back to the tiles."""
+    st.query_params.pop("sample", None)
+
+
+def _may_leave(desk: Desk) -> bool:
+    if desk.unsaved is None:
+        return True
+    st.toast("Save or discard the boxes that you drew, then go on.", icon=":material/warning:")
+    return False
 
 
 def _tried(desk: Desk, act: Callable[[], int]) -> bool:

@@ -1,7 +1,7 @@
 """Which samples the Review screen shows, in which order: held by the address, so that it can be sent on."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from pydantic import ValidationError
@@ -22,6 +22,8 @@ STATUS_WORDS = {
 _SORTS = {"newest": "Newest first", "oldest": "Oldest first", "disagreement": "Most disagreement first"}
 _HOLDOUT = {None: "Any", True: "Kept for judging", False: "Learned from"}
 _WARNINGS = {None: "Any", True: "With warnings", False: "Without"}
+# Streamlit marks no choice of a radio that stands for None.
+_ALL: Literal["all"] = "all"
 _BATCHES_OFFERED = 50
 _LONGEST = 200
 
@@ -54,10 +56,10 @@ def is_narrowed(order: SampleOrder) -> bool:
 def draw(store: Store, counts: SampleCounts, class_names: Sequence[str]) -> None:
     """The controls; each writes into the address."""
     order = wanted()
-    _hold("status", order.status)
+    _hold("status", order.status or _ALL)
     st.radio(
         "Status",
-        [None, *SAMPLE_STATUSES],
+        [_ALL, *SAMPLE_STATUSES],
         key=_key("status"),
         format_func=lambda status: _status_words(status, counts),
         horizontal=True,
@@ -81,8 +83,8 @@ def draw(store: Store, counts: SampleCounts, class_names: Sequence[str]) -> None
         st.button("Clear filters", icon=":material/filter_list_off:", type="tertiary", on_click=clear)
 
 
-def _status_words(status: SampleStatus | None, counts: SampleCounts) -> str:
-    if status is None:
+def _status_words(status: SampleStatus | Literal["all"], counts: SampleCounts) -> str:
+    if status == _ALL:
         return f"All ({sum(counts.by_status.values()):,})"
     return f"{STATUS_WORDS[status]} ({counts.by_status[status]:,})"
 
@@ -140,7 +142,11 @@ def _hold(name: str, value: Any) -> None:
 
 def _choose(name: str) -> None:
     value = st.session_state[_key(name)]
-    if value in (None, "") or value == SampleOrder.model_fields[name].default:
+    if (
+        value in (None, "")
+        or (name == "status" and value == _ALL)
+        or value == SampleOrder.model_fields[name].default
+    ):
         st.query_params.pop(name, None)
     elif _is_valid(name, value):
         st.query_params[name] = str(value).lower() if isinstance(value, bool) else str(value)

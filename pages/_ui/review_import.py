@@ -94,11 +94,8 @@ def _progress_on(bar: Any) -> Progress:
 
 
 def _what_is_in_it(report: ImportReport) -> None:
-    st.markdown(
-        f"**{_FORMATS.get(report.format, report.format)}: {count(report.images, 'image')} with "
-        f"{boxes_in_words(sum(one.boxes for one in report.classes))}.** "
-        f"{count(report.images_without_box, 'image')} without any box."
-    )
+    boxes = boxes_in_words(sum(one.boxes for one in report.classes))
+    st.markdown(f"**{_FORMATS[report.format]}: {count(report.images, 'image')} with {boxes}.**")
     if report.problem_count:
         with st.expander(
             f"{report.problem_count:,} findings; {report.images_left_out:,} images are left out"

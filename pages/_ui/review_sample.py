@@ -1,26 +1,25 @@
-"""One sample in large: its image with the layers of boxes, what can be done to it, and what was done."""
+"""One sample in large: its image, what can be done to it, and what was done."""
 
 from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
-from core.errors import NotFound, TmsError
+from core.errors import NotFound
 from core.feedback.samples import get_sample
 from core.registry.publish import champion
 from core.schemas_review import SampleView
 from core.store import Store
-from pages._ui import keys, review_actions, review_filter, review_history, review_repair
-from pages._ui.box_editor import Layer, Picture, box_editor
+from pages._ui import keys, review_actions, review_filter, review_history, review_image, review_repair
 from pages._ui.notes import problem
-from pages._ui.pictures import Classes, looks, picture_of
-from pages._ui.review_actions import EDITOR, Desk
+from pages._ui.review_actions import Desk
 from pages._ui.words import plain, points, short_id
 
 _EVERY_S = 2
-_NEWEST, _POSTED, _CHAMPION = "Newest", "Posted", "Champion"
-_POSTED_LOOK = ("#FFFFFF", (8.0, 4.0))
-_CHAMPION_LOOK = ("#FF9DF2", (2.0, 3.0))
+_KEYS = (
+    "Keys: **a** approve, **r** reject, **o** reopen, **s** save, **u** undo, **n** or **→** next, "
+    "**p** or **←** previous."
+)
 _COLORS_OF_STATUS = {"pending": "blue", "approved": "green", "rejected": "gray", "quarantined": "orange"}
 
 
@@ -30,7 +29,7 @@ def draw(store: Store, sample_id: str) -> None:
         view = _view_of(store, sample_id)
     except NotFound as error:
         problem(error.as_dict())
-        st.button("All images", icon=":material/arrow_back:", on_click=close)
+        st.button("All images", icon=":material/arrow_back:", on_click=review_actions.leave)
         return
     live = champion(store)
     desk = review_actions.sit_down(store, view, list(live.class_names) if live else [])
@@ -42,7 +41,7 @@ def draw(store: Store, sample_id: str) -> None:
         _facts(desk)
     with image:
         if view.conflicts_with_id is None:
-            _image(desk)
+            review_image.draw(desk)
         else:
             review_history.conflict(store, view, view.conflicts_with_id, desk.class_names)
     review_history.draw(view)
@@ -56,15 +55,10 @@ def _view_of(store: Store, sample_id: str) -> SampleView:
     return get_sample(store, sample_id, champion_id=live.id if live else None, within=within)
 
 
-def close() -> None:
-    """Go back to the tiles."""
-    st.query_params.pop("sample", None)
-
-
 def _head(desk: Desk) -> None:
     view = desk.view
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.button("All images", icon=":material/arrow_back:", on_click=close)
+        st.button("All images", icon=":material/arrow_back:", on_click=review_actions.close, args=(desk,))
         _step(desk, "Previous", view.previous_id, ":material/chevron_left:", "p or ←")
         _step(desk, "Next", view.next_id, ":material/chevron_right:", "n or →")
         st.subheader(plain(view.client_sample_id or short_id(view.id)), anchor=False, width="content")
@@ -127,6 +121,7 @@ def _decisions(desk: Desk) -> None:
         _save_row(desk)
         _verdict_row(desk)
         review_actions.ask_why()
+        st.caption(_KEYS)
 
 
 def _save_row(desk: Desk) -> None:
@@ -193,64 +188,6 @@ def _facts(desk: Desk) -> None:
     if view.batch.note:
         lines.append(f"note: {plain(view.batch.note)}")
     st.caption(" · ".join(lines))
-
-
-def _image(desk: Desk) -> None:
-    view, classes = desk.view, Classes(desk.class_names)
-    if view.image_sha256 is None or not (view.width_px and view.height_px):
-        st.info("There is no image to show: it was not fetched yet, or could not be read.")
-        return
-    try:
-        source = picture_of(desk.store, view.id, is_thumbnail=False)
-    except TmsError as error:
-        problem(error.as_dict())
-        return
-    shown = _shown_layers(view)
-    unsaved = desk.unsaved
-    boxes = classes.drawn(view.detections) if unsaved is None else unsaved
-    layers = _layers(view, classes, shown)
-    is_editable = _NEWEST in shown and desk.is_reviewable and bool(desk.class_names)
-    box_editor(
-        desk.document if _NEWEST in shown else f"{desk.document}-hidden",
-        Picture(source, view.width_px, view.height_px),
-        boxes if _NEWEST in shown else [],
-        looks(classes.names),
-        key=EDITOR,
-        label=f"Image {view.client_sample_id or view.id} with {len(boxes)} boxes",
-        layers=layers,
-        on_edit=(lambda: None) if is_editable else None,
-    )
-
-
-def _shown_layers(view: SampleView) -> list[str]:
-    offered = [_NEWEST, _POSTED] if view.version is not None else [_POSTED]
-    if view.prediction:
-        offered.append(_CHAMPION)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Boxes shown", width="content")
-        return [one for one in offered if _is_shown(one, is_first=one != _POSTED or len(offered) == 1)]
-
-
-def _is_shown(layer: str, *, is_first: bool) -> bool:
-    # What a screen does not draw Streamlit forgets; this holds from one image to the next.
-    kept: dict[str, bool] = st.session_state.setdefault("review_layers", {})
-    key = f"review_layer_{layer}"
-    st.session_state[key] = kept.get(layer, is_first)
-    st.checkbox(layer, key=key, width="content", on_change=_toggle, args=(layer,))
-    return kept.get(layer, is_first)
-
-
-def _toggle(layer: str) -> None:
-    st.session_state["review_layers"][layer] = st.session_state[f"review_layer_{layer}"]
-
-
-def _layers(view: SampleView, classes: Classes, shown: list[str]) -> list[Layer]:
-    found = []
-    if _POSTED in shown:
-        found.append(Layer("posted", *_POSTED_LOOK, classes.drawn(view.posted)))
-    if _CHAMPION in shown and view.prediction:
-        found.append(Layer("champion", *_CHAMPION_LOOK, classes.drawn(view.prediction.detections)))
-    return found
 
 
 @st.fragment(run_every=_EVERY_S)

@@ -124,6 +124,8 @@ def test_what_others_do_appears_and_is_never_overwritten(
     expect(page.get_by_role("cell", name="posted it with 1 box")).to_be_visible()
     _draw(page, (20, 160), (70, 220))
     expect(page.get_by_role("button", name="Discard")).to_be_visible()
+    page.get_by_role("button", name="All images").click()
+    expect(page.get_by_text("Save or discard the boxes that you drew")).to_be_visible()
 
     review_states.correct_elsewhere(shared, sample_id, "eva")
     expect(page.get_by_text("Changed meanwhile. eva corrected the boxes")).to_be_visible()

@@ -45,6 +45,7 @@ class Gallery {
     element.tabIndex = index ? -1 : 0;
     element.setAttribute("role", "option");
     element.setAttribute("aria-label", tile.label);
+    element.title = tile.label;
     element.append(this.picture(tile), make("div", "caption", tile.caption));
     if (tile.badge) element.append(make("div", "badge", tile.badge));
     if (this.data.selectable) element.append(this.pick(tile));
