@@ -141,6 +141,26 @@ def test_what_others_do_appears_and_is_never_overwritten(
     expect(page.get_by_role("cell", name="rejected it")).to_be_visible()
 
 
+def test_verdict_in_a_stale_tab_is_refused(
+    page: Page, chromium: Browser, product: Product, shared: Store, batch_id: str
+) -> None:
+    sample_id = review_states.add_image(shared, batch_id, 22)
+    address = f"{product.url}/review?sample={sample_id}"
+    page.goto(address)
+    _draw(page, (20, 160), (70, 220))
+    expect(page.get_by_role("button", name="Discard")).to_be_visible()
+    with open_page(chromium) as second:
+        second.goto(address)
+        expect(second.locator("[data-listens]")).to_be_attached()
+        second.keyboard.press("a")
+        expect(second.get_by_role("cell", name="approved it")).to_be_visible()
+    expect(page.get_by_text("Changed meanwhile. local approved it")).to_be_visible()
+    page.get_by_role("button", name="Reject").click()
+    expect(page.get_by_text("local approved this image after you had opened it")).to_be_visible()
+    stored = _of(shared, sample_id)
+    assert (stored.status, len(stored.detections)) == ("approved", 1)
+
+
 def test_what_was_put_aside_is_repaired_singly_and_in_bulk(
     page: Page, product: Product, shared: Store, batch_id: str
 ) -> None:
