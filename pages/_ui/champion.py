@@ -48,3 +48,9 @@ def newest_figures(store: Store, checkpoint_id: str) -> dict[str, float] | None:
         if run.summary and run.summary.champion_id == checkpoint_id:
             return run.summary.metrics if run.summary.promoted else run.summary.champion_metrics
     return None
+
+
+def class_names(store: Store) -> list[str]:
+    """The live model's classes, ids are positions; none before the first champion."""
+    checkpoint = champion(store)
+    return list(checkpoint.class_names) if checkpoint else []

@@ -64,6 +64,11 @@ def _screens() -> list[st.Page]:
             help="What is live, what runs, what waits, and how the host is.",
         ),
         st.Page(
+            _SCREENS / "review.py",
+            title=":material/rate_review: Review",
+            help="Every image and box that came in: correct, approve, reject, repair, import, export.",
+        ),
+        st.Page(
             _SCREENS / "runs.py",
             title=":material/model_training: Runs",
             help="Every fine-tune: its curves while it learns, its verdict when it ended.",

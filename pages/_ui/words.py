@@ -48,6 +48,11 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
+def boxes_in_words(number: int) -> str:
+    """`1 box`, `2 boxes`."""
+    return f"{number:,} {'box' if number == 1 else 'boxes'}"
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest useful units."""
     whole = max(0, round(seconds))
