@@ -76,13 +76,9 @@ def _newest_hyperparameters(store: Store) -> Hyperparameters:
 def _walk_through(
     store: Store, folder: Path, champion: Checkpoint, weights: Path, asked: Hyperparameters, device: str
 ) -> None:
-    changes = {
-        "home": folder,
-        "database_url": "",
-        "blob_url": "",
-        "annotated_dataset_root": folder / "base_set",
-    }
-    settings = store.settings.model_copy(update={**changes, "pretrained_weights": weights})
+    own = {"home": folder, "annotated_dataset_root": folder / "base_set", "pretrained_weights": weights}
+    defaults = dict.fromkeys(("database_url", "blob_url", "intake_policy"), "")
+    settings = store.settings.model_copy(update={**own, **defaults})
     _write_base_set(settings.base_set_root, champion.class_names, asked.image_size)
     with _unheard(), Store.open(settings, like=store.database) as scratch:
         baseline = checkpoints.register(scratch, weights, class_names=tuple(champion.class_names))
