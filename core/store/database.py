@@ -55,10 +55,19 @@ class Database:
     first reads and then writes would otherwise fail, without waiting, when another writer came between.
     """
 
-    def __init__(self, url: str) -> None:
-        """Connect lazily to a SQLAlchemy URL."""
+    def __init__(self, url: str, like: "Database | None" = None) -> None:
+        """Connect lazily to a SQLAlchemy URL.
+
+        Args:
+            url: Where the database is.
+            like: Another one; statements that are compiled for one of the two are compiled for both.
+        """
         # Parameters hold image addresses, whose query strings may be secrets: they stay out of error texts.
         self.engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        if like is not None and like.engine.dialect.name == self.engine.dialect.name:
+            # A compiled statement is found again by the dialect it was compiled for.
+            self.engine.dialect = like.engine.dialect
+            self.engine._compiled_cache = like.engine._compiled_cache
         self._writer = self.engine.execution_options(tms_writes=True)
         self._check: Callable[[Session], None] = lambda session: None
         if self.is_sqlite:

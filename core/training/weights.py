@@ -13,6 +13,8 @@ from core.errors import BaselineUnreadable, disk_full_named
 STATE_FILE = "resume.pt"
 """The state after an epoch, in a run's folder; core.training.state writes and reads it."""
 
+_set_aside: dict[tuple[Path, int], Any] = {}
+
 
 def load_model(path: Path) -> Any:
     """The detection model of a checkpoint, fp32, on the CPU, in eval mode, for the caller to change at will.
@@ -22,8 +24,22 @@ def load_model(path: Path) -> Any:
     Raises:
         BaselineUnreadable: If the file is no YOLO detection checkpoint.
     """
-    changed_ns = path.stat().st_mtime_ns if path.exists() else 0
-    return deepcopy(_read_model(path, changed_ns))
+    ready = _set_aside.pop(_version_of(path), None)
+    _set_aside.clear()
+    return deepcopy(_read_model(*_version_of(path))) if ready is None else ready
+
+
+def set_aside(path: Path) -> None:
+    """Have the model at hand for the next caller of `load_model`, who need not wait for the copy.
+
+    It is dropped if he asks for another file, or for what the file holds after a change.
+    """
+    _set_aside.clear()
+    _set_aside[_version_of(path)] = deepcopy(_read_model(*_version_of(path)))
+
+
+def _version_of(path: Path) -> tuple[Path, int]:
+    return path, path.stat().st_mtime_ns if path.exists() else 0
 
 
 @lru_cache(maxsize=2)

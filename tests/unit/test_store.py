@@ -373,3 +373,14 @@ def test_a_new_home_gets_its_folders(tmp_path: Path) -> None:
     with Store.open(make_settings(home)) as store:
         queue(store)
     assert {path.name for path in home.iterdir()} == {"data", "finetune_weight", "logs", "runs"}
+
+
+def test_databases_of_a_kind_share_compiled_statements(store, tmp_path):
+    with Store.open(make_settings(tmp_path / "other"), like=store.database) as other:
+        query = sa.select(Run).where(Run.id == "none")
+        with other.database.read() as session:
+            assert session.scalar(query) is None
+        compiled = len(store.database.engine._compiled_cache)
+        with store.database.read() as session:
+            assert session.scalar(query) is None
+        assert len(store.database.engine._compiled_cache) == compiled
