@@ -1,12 +1,11 @@
 """The base set: what the detector was first taught with, in YOLO layout with a data.yaml."""
 
-import hashlib
 import re
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,13 @@ from core.config import GROUP_PATTERN
 from core.dataset.class_map import ids_in
 from core.dataset.images import ImageSet, Label, LabelledImage
 from core.errors import BaseSetInvalid, BaseSetMissing
+from core.store.blobs import file_sha256
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _EXIF_ORIENTATION = 0x0112
 _TURNED_BY_90_DEGREES = {5, 6, 7, 8}
+# Some 300 bytes each; a process reads the same base set again and again.
+_IMAGES_REMEMBERED = 100_000
 _HASHING_THREADS = 8
 _FAULTS_SHOWN = 5
 
@@ -158,13 +160,12 @@ def _read_image(
     path: Path, class_count: int, group_of: Callable[[Path], str | None], faults: list[str]
 ) -> LabelledImage | None:
     try:
-        content = path.read_bytes()
-        width_px, height_px = _upright_size(path)
+        state = path.stat()
+        sha256, width_px, height_px = _content(path, state.st_size, state.st_mtime_ns)
         labels = _read_labels(_label_path(path), class_count)
     except (OSError, ValueError) as error:
         faults.append(f"{path.name}: {error}")
         return None
-    sha256 = hashlib.sha256(content).hexdigest()
     return LabelledImage(
         path=path,
         sha256=sha256,
@@ -173,6 +174,12 @@ def _read_image(
         labels=labels,
         group=group_of(path),
     )
+
+
+@lru_cache(maxsize=_IMAGES_REMEMBERED)
+def _content(path: Path, size_bytes: int, modified_ns: int) -> tuple[str, int, int]:
+    """sha256 of a file's bytes, and its upright width and height; read once as long as nobody writes it."""
+    return file_sha256(path), *_upright_size(path)
 
 
 def _upright_size(path: Path) -> tuple[int, int]:

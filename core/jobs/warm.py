@@ -17,6 +17,7 @@ from filelock import Timeout
 from PIL import Image
 
 from core import trainer
+from core.dataset import frozen_sets
 from core.dataset.revision import DatasetRevision
 from core.feedback import fingerprints, uploads
 from core.registry import checkpoints, publish
@@ -44,6 +45,8 @@ def warm_up(store: Store) -> None:
         # Its first image costs a quarter of a second: the hash brings scipy along.
         fingerprints.take(Image.new("RGB", (64, 64)))
         _rehearse(store)
+        # Its images are remembered: a run looks only whether they are still the same files.
+        frozen_sets.base_set(store)
         log.info("The spare runner is ready.")
     except Timeout:
         log.info("The device is in use: the spare runner has not rehearsed.")

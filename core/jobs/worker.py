@@ -41,7 +41,7 @@ from core.training import failures
 IDLE_BEFORE_EXIT_S = 120.0
 # Doors hold the lock for a moment to see whether a worker lives.
 _LOCK_WAIT_S = 2.0
-_BELL_POLL_S = 0.02
+_BELL_POLL_S = 0.03
 _QUEUE_POLL_S = 1.0
 _RUNNER_POLL_S = 0.5
 # A runner sees by itself that its run is cancelled; one that hangs is ended from here.

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 import yaml
 from PIL import Image
@@ -139,3 +141,12 @@ def test_images_of_one_transformer_are_told_by_their_names(tmp_path, name, patte
     first.rename(first.with_name(name))
     base = read_base_set(root, pattern) if pattern else read_base_set(root)
     assert next(image for image in base.test.images if image.path.name == name).group == group
+
+
+def test_an_image_that_was_written_anew_is_read_anew(tmp_path):
+    root = write_base_set(tmp_path / "base_set")
+    first = read_base_set(root).test.images[0]
+    Image.new("RGB", (40, 30)).save(first.path)
+    second = read_base_set(root).test.images[0]
+    assert (second.path, second.width_px, second.height_px) == (first.path, 40, 30)
+    assert second.sha256 == hashlib.sha256(first.path.read_bytes()).hexdigest() != first.sha256
