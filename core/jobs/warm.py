@@ -45,8 +45,6 @@ def warm_up(store: Store) -> None:
         # Its first image costs a quarter of a second: the hash brings scipy along.
         fingerprints.take(Image.new("RGB", (64, 64)))
         _rehearse(store)
-        # Its images are remembered: a run looks only whether they are still the same files.
-        frozen_sets.base_set(store)
         log.info("The spare runner is ready.")
     except Timeout:
         log.info("The device is in use: the spare runner has not rehearsed.")
@@ -68,6 +66,8 @@ def _rehearse(store: Store) -> None:
         TemporaryDirectory(dir=store.settings.data_dir) as folder,
     ):
         _walk_through(store, Path(folder), champion, weights, asked, device)
+    # Its images are remembered: a run looks only whether they are still the same files.
+    frozen_sets.base_set(store)
 
 
 def _newest_hyperparameters(store: Store) -> Hyperparameters:

@@ -7,13 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from core import run_finetune
-from core.dataset import frozen_sets, pins
+from core.dataset import frozen_sets, pins, revision
 from core.dataset.base_set import read_base_set
-from core.dataset.revision import DatasetRevision
 from core.errors import CheckpointDamaged, ImageJudges, NotFound, SeparateWorkFailed
 from core.jobs import comparing
 from core.registry import checkpoints, comparisons, evaluations, publish, scoring, verdicts
-from core.store import Store
+from core.store import Store, runs
 from core.store.tables import Evaluation, Sample
 from tests.api.product import run_python
 from tests.factories import write_base_set
@@ -26,7 +25,7 @@ def _scores(store):
 
 
 def _revision(store, run_id):
-    return DatasetRevision.load(store.settings.dataset_folder(run_id))
+    return revision.recorded(store, runs.get_row(store, run_id).dataset_digest)
 
 
 def test_what_runs_were_judged_by_is_kept_and_a_door_compares_any_two(product, feedback):

@@ -10,7 +10,7 @@ from core.jobs.warm import warm_up
 from core.registry import checkpoints, publish
 from core.store.tables import Batch, Run, Upload
 from core.training.weights import load_model, set_aside
-from tests.factories import CLASS_NAMES
+from tests.factories import CLASS_NAMES, write_base_set
 
 
 @pytest.fixture
@@ -22,6 +22,7 @@ def champion(store, bench):
 
 def test_a_rehearsal_succeeds_and_leaves_nothing_behind(store, champion, caplog):
     caplog.set_level(logging.INFO)
+    write_base_set(store.settings.base_set_root)
     before = sorted(path.name for path in store.settings.data_dir.iterdir() if path.is_dir())
     warm_up(store)
     assert "The spare runner is ready." in caplog.text
