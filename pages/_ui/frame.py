@@ -73,6 +73,11 @@ def _screens() -> list[st.Page]:
             title=":material/model_training: Runs",
             help="Every fine-tune: its curves while it learns, its verdict when it ended.",
         ),
+        st.Page(
+            _SCREENS / "models.py",
+            title=":material/deployed_code: Models",
+            help="What is live, what was, and every candidate: promote, roll back, download, export.",
+        ),
     ]
 
 

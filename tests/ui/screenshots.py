@@ -58,6 +58,10 @@ def _walk(product: Product, pages: Pages) -> None:
     for theme, page in pages.items():
         page.goto(f"{product.url}/runs")
         _save("runs", theme, page.get_by_text("Published"))
+        page.goto(f"{product.url}/review")
+        _save("review", theme, page.get_by_role("heading", name="Review"))
+        page.goto(f"{product.url}/models")
+        _save("models", theme, page.get_by_text("Nothing in it is ever changed"))
         page.goto(product.url)
         _save("overview", theme, page.get_by_text("Worker on"))
 
