@@ -157,8 +157,9 @@ _NEW_TABLES: dict[str, list[Any]] = {
 }
 # What was known of earlier batches, runs and samples under other names.
 _CARRIED_OVER = (
-    "UPDATE sample SET intake_number = (SELECT count(*) FROM sample earlier WHERE earlier.id <= sample.id)"
-    " WHERE blob_sha256 IS NOT NULL AND status <> 'quarantined'",
+    "UPDATE sample SET intake_number = numbered.number"
+    " FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM sample) AS numbered"
+    " WHERE numbered.id = sample.id AND blob_sha256 IS NOT NULL AND status <> 'quarantined'",
     "UPDATE sample SET client_sample_id_lower = lower(client_sample_id)",
     "UPDATE run SET source = (SELECT batch.source FROM batch WHERE batch.id = run.batch_id),"
     " actor = (SELECT batch.actor FROM batch WHERE batch.id = run.batch_id),"
