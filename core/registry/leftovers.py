@@ -11,7 +11,9 @@ from core.store.blobs import file_sha256
 from core.store.claims import Claim
 from core.store.tables import Run
 from core.training.isolation import PRODUCT_LOGGER
-from core.training.weights import STATE_FILE
+from core.training.weights import STATE_FILE, STATES_LISTED
+
+_MOST_UNNOTED = 20
 
 log = logging.getLogger(PRODUCT_LOGGER)
 
@@ -59,10 +61,16 @@ def drop_states(store: Store, run: Run, but: str | None = None) -> None:
         but: sha256 of one that stays.
     """
     newest = _state_path(store, run)
-    kept = {run.resume_sha256, file_sha256(newest) if newest.exists() else None} - {but, None}
+    unnoted = _last_listed(newest.with_name(STATES_LISTED))
+    kept = {run.resume_sha256, file_sha256(newest) if newest.exists() else None, *unnoted} - {but, None}
     for sha256 in filter(None, kept):
         store.blobs.delete(sha256)
     newest.unlink(missing_ok=True)
+
+
+def _last_listed(path: Path) -> list[str]:
+    """States that were put away; the database lags a few epochs behind at most."""
+    return path.read_text(encoding="utf-8").split()[-_MOST_UNNOTED:] if path.is_file() else []
 
 
 def _state_path(store: Store, run: Run) -> Path:

@@ -22,6 +22,7 @@ from core.store.database import AWAY, patiently
 from core.store.tables import Run
 from core.training.isolation import PRODUCT_LOGGER
 from core.training.load import LoadMeter
+from core.training.weights import STATES_LISTED
 
 Report = Callable[[str, dict[str, Any]], None]
 """Takes an event's kind and payload; docs/api.md lists both."""
@@ -149,7 +150,11 @@ class Courier:
             payload: Of the `epoch` event.
         """
         put = partial(self.store.blobs.put_file, state, "the state after the epoch")
-        self._send(News("epoch", payload, patiently(put, away=(BlobStoreUnavailable,))))
+        sha256 = patiently(put, away=(BlobStoreUnavailable,))
+        # Until the database has noted it, nobody else knows of it.
+        with (state.parent / STATES_LISTED).open("a", encoding="utf-8") as listed:
+            listed.write(f"{sha256}\n")
+        self._send(News("epoch", payload, sha256))
         self.check()
 
     def _carry(self) -> None:

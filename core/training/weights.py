@@ -11,6 +11,7 @@ from typing import Any
 from core.errors import BaselineUnreadable, disk_full_named
 
 STATE_FILE = "resume.pt"
+STATES_LISTED = "states.txt"
 """The state after an epoch, in a run's folder; core.training.state writes and reads it."""
 
 _set_aside: dict[tuple[Path, int], Any] = {}
