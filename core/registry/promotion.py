@@ -54,7 +54,7 @@ def promote(
         return ledger.live_now(store)
     _refuse_other_champion(live, expected_champion_id)
     verdict = verdict_of(store, checkpoint)
-    is_override = _needs_override(checkpoint, verdict)
+    is_override = needs_override(checkpoint, verdict)
     if is_override and override != OVERRIDE_WORD:
         raise _override_needed(checkpoint, verdict)
     entry = _entry("promote", checkpoint, live, actor, reason)
@@ -100,6 +100,12 @@ def verdict_of(store: Store, checkpoint: Checkpoint) -> Verdict | None:
     return summary["verdict"] if summary else None
 
 
+def needs_override(checkpoint: Checkpoint, verdict: Verdict | None) -> bool:
+    """Whether it goes live only with `OVERRIDE_WORD`: it was judged worse, or its run has not judged it."""
+    is_unjudged = verdict is None and checkpoint.run_id is not None
+    return is_unjudged or verdict == "fail"
+
+
 def _put_live(store: Store, entry: LedgerEntry, checkpoint: Checkpoint) -> PublishedModel:
     proof.prove(store, checkpoint)
     if not publish.put_live(store, entry, checkpoint):
@@ -134,11 +140,6 @@ def _earlier(store: Store, live_id: str, asked: str | None) -> str:
             f"{asked} never was live, so that nobody can roll back to it. Promote it instead."
         )
     return asked
-
-
-def _needs_override(checkpoint: Checkpoint, verdict: Verdict | None) -> bool:
-    is_unjudged = verdict is None and checkpoint.run_id is not None
-    return is_unjudged or verdict == "fail"
 
 
 def _override_needed(checkpoint: Checkpoint, verdict: Verdict | None) -> OverrideNeeded:

@@ -51,12 +51,11 @@ def promote_button(store: Store, checkpoint: CheckpointView, live_id: str | None
     """Make a candidate live, after having said what that does; against its verdict only with the word."""
     name, row = short_id(checkpoint.id), checkpoints.get(store, checkpoint.id)
     verdict = promotion.verdict_of(store, row)
-    needs_word = verdict == "fail" or (verdict is None and checkpoint.run_id is not None)
     with st.popover("Promote", icon=":material/publish:"):
         instead = f"It takes the place of {short_id(live_id)} at once." if live_id else ""
         st.markdown(f"**Make {name} live?** {instead} Inference services load it next.")
         word = None
-        if needs_word:
+        if promotion.needs_override(row, verdict):
             said = f"its verdict: {VERDICTS[verdict]}" if verdict else "no run has judged it"
             st.warning(f"Against this stands {said}.", icon=":material/trending_down:")
             word = st.text_input(f"Type {promotion.OVERRIDE_WORD} to publish it in spite of that", key="word")
