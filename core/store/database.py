@@ -114,6 +114,8 @@ class Database:
         from alembic.config import Config
 
         with self._migration_lock(lock_folder), self.engine.connect() as connection:
+            if self.is_sqlite:
+                _raw(connection).execute("PRAGMA journal_mode=WAL")
             config = Config()
             config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
             config.attributes["connection"] = connection
@@ -123,6 +125,8 @@ class Database:
     def _is_newest(self) -> bool:
         newest = max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
         with self.engine.connect() as connection:
+            if self.is_sqlite and _raw(connection).execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                return False
             if not sa.inspect(connection).has_table("alembic_version"):
                 return False
             return bool(connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == newest)
@@ -143,13 +147,21 @@ class Database:
         self.engine.dispose()
 
 
+def _raw(connection: sa.Connection) -> Any:
+    """SQLite's own connection, without a transaction: the journal's mode is changed outside of one.
+
+    The file remembers the mode. Two that changed it at once would fail without waiting for each other, so it
+    is done under the lock of the migration.
+    """
+    return connection.connection.dbapi_connection
+
+
 def _prepare_sqlite(engine: sa.Engine) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
         # With None the sqlite3 module starts no transaction by itself, so that BEGIN below is the only one.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
 
