@@ -9,10 +9,10 @@ from playwright.sync_api import Browser
 from streamlit import config as streamlit_config
 from streamlit.testing.v1 import AppTest
 
-from core.config import CHECKOUT, get_settings
+from core.config import CHECKOUT, Settings, get_settings
 from core.store import Store
 from tests.factories import require
-from tests.ui.product import PATIENCE_MS, browser, chromium_path
+from tests.ui.product import PATIENCE_MS, Product, browser, chromium_path, dashboard
 
 Screen = Callable[..., AppTest]
 
@@ -65,6 +65,20 @@ def chromium() -> Iterator[Browser]:
     """A browser, where there is one; under CI there has to be."""
     require(chromium_path(), "Chromium (set TMS_TEST_CHROMIUM)")
     with browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """The dashboard on a home of its own, for all tests of a module."""
+    with dashboard(tmp_path_factory.mktemp("dashboard")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(product: Product) -> Iterator[Store]:
+    """The store that this dashboard shows."""
+    with Store.open(Settings(home=product.home)) as opened:
         yield opened
 
 

@@ -17,18 +17,6 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.xdist_group("browser
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with dashboard(tmp_path_factory.mktemp("live")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(product: Product) -> Iterator[Store]:
-    with Store.open(Settings(home=product.home)) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def champion_id(shared: Store) -> str:
     baseline = states.add_checkpoint(shared)
     states.promote(shared, baseline)

@@ -93,6 +93,9 @@ def test_what_got_worse_needs_the_word(store: Store, show: Screen, champions: tu
     assert live(store) == candidate.id
 
 
+@pytest.mark.ui
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
 def test_one_click_and_one_confirmation_bring_the_champion_of_before_back(
     store: Store, champions: tuple[str, str], chromium: Browser
 ) -> None:

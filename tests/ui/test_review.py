@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.config import Settings
 from core.feedback import review
 from core.feedback.samples import get_sample
 from core.store import Store
@@ -15,21 +14,9 @@ from tests.factories import thermal_file
 from tests.samples import add_batch
 from tests.ui import review_states
 from tests.ui.looking_glass import Watch
-from tests.ui.product import Product, dashboard, open_page
+from tests.ui.product import Product, open_page
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.xdist_group("browser")]
-
-
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    with dashboard(tmp_path_factory.mktemp("review")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(product: Product) -> Iterator[Store]:
-    with Store.open(Settings(home=product.home)) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
