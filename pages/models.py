@@ -15,6 +15,9 @@ if checkpoint_id is None:
     model_list.draw(store)
     st.stop()
 
+# A link from the list opens it without a word in the address bar, and the next click would lose it.
+st.query_params["checkpoint"] = checkpoint_id
+
 st.page_link("pages/models.py", label="All models", icon=":material/arrow_back:")
 try:
     model_view.draw(store, get_checkpoint(store, checkpoint_id))

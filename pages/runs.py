@@ -15,6 +15,9 @@ if run_id is None:
     run_list.draw(store)
     st.stop()
 
+# A link from the list opens it without a word in the address bar, and the next click would lose it.
+st.query_params["run"] = run_id
+
 st.page_link("pages/runs.py", label="All runs", icon=":material/arrow_back:")
 try:
     run_view.draw(store, get_run(store, run_id))

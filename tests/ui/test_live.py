@@ -158,6 +158,7 @@ def test_failed_run_is_continued_once_by_a_double_click(page: Page, product: Pro
     (again,) = [run for run in run_views.list_runs(shared) if run.continues_id == failed]
     assert page.url.endswith(again.id)
     page.get_by_role("link", name=f"run-{failed[-6:]}").click()
+    page.wait_for_url(f"**/runs?run={failed}")
     expect(page.get_by_role("heading", name=f"Run {failed[-6:]}")).to_be_visible()
 
 

@@ -113,6 +113,26 @@ def test_one_click_and_one_confirmation_bring_the_champion_of_before_back(
     assert (watch.errors, watch.foreign) == ([], [])
 
 
+@pytest.mark.ui
+@pytest.mark.slow
+@pytest.mark.xdist_group("browser")
+def test_a_candidate_that_is_opened_from_the_list_is_promoted_there(
+    store: Store, champions: tuple[str, str], chromium: Browser
+) -> None:
+    candidate = judged(store, b"candidate", "not_enough_evidence")
+    with dashboard(store.settings.home) as product, open_page(chromium) as page:
+        page.goto(f"{product.url}/models")
+        page.get_by_role("link", name=tail(candidate.id)).click()
+        page.wait_for_url(f"**/models?checkpoint={candidate.id}")
+        page.get_by_role("button", name="Promote").click()
+        page.get_by_label("Why").fill("finds more")
+        page.get_by_role("button", name="Promote it").click()
+        expect(page.get_by_role("button", name="Promote")).to_have_count(0)
+        page.reload()
+        expect(page.get_by_role("heading", name=f"Model {candidate.id[-6:]}")).to_be_visible()
+    assert live(store) == candidate.id
+
+
 def test_an_unknown_model_is_told(store: Store, show: Screen) -> None:
     states.promote(store, states.add_checkpoint(store))
     assert "There is no checkpoint" in show("models", checkpoint="ckpt-none").error[0].value
