@@ -43,12 +43,14 @@ def _facts(store: Store, checkpoint: CheckpointView) -> None:
         "Verdict": VERDICTS[verdict] if verdict else MISSING,
         "Learned for": count(checkpoint.epochs, "epoch") if checkpoint.epochs else MISSING,
         "Classes": plain(", ".join(checkpoint.class_names)),
-        "sha256": checkpoint.sha256,
-        "Dataset revision": checkpoint.dataset_digest or MISSING,
     }
     st.table(
         [{"": name, "Value": value} for name, value in rows.items()], border="horizontal", hide_index=True
     )
+    for name, digest in (("sha256", checkpoint.sha256), ("Dataset revision", checkpoint.dataset_digest)):
+        if digest:
+            st.caption(name)
+            st.code(digest, language=None, wrap_lines=True)
     if checkpoint.run_id:
         link_to(checkpoint.run_id, icon=":material/model_training:")
 
