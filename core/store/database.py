@@ -19,6 +19,10 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_MS = 30_000
 # Any number no other program uses as an advisory lock in the same database: "TMS" in ASCII.
 _POSTGRES_MIGRATION_LOCK = 0x544D53
+# Before anybody may take the run of a host that is silent: see `core.store.claims`.
+_MOST_IDLE_IN_TRANSACTION_S = 30
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_IDLE_IN_TRANSACTION = "25P03"
 
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 """What is raised while a database cannot be reached, stays locked, or answers none of our connections."""
@@ -72,6 +76,8 @@ class Database:
         self._check: Callable[[Session], None] = lambda session: None
         if self.is_sqlite:
             _prepare_sqlite(self.engine)
+        else:
+            _prepare_postgres(self.engine)
 
     @property
     def is_sqlite(self) -> bool:
@@ -137,7 +143,7 @@ class Database:
             with FileLock(folder / "migration.lock"):
                 yield
             return
-        with self.engine.connect() as connection:
+        with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(sa.select(sa.func.pg_advisory_lock(_POSTGRES_MIGRATION_LOCK)))
             yield
             connection.execute(sa.select(sa.func.pg_advisory_unlock(_POSTGRES_MIGRATION_LOCK)))
@@ -169,3 +175,22 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("tms_writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_postgres(engine: sa.Engine) -> None:
+    """Have the server end the transactions of a host that is frozen or cut off, and so free what they lock."""
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        for limit in ("idle_in_transaction_session_timeout", "tcp_user_timeout"):
+            connection.execute(f"SET {limit} = '{_MOST_IDLE_IN_TRANSACTION_S}s'")
+        connection.commit()
+
+    @event.listens_for(engine, "handle_error", retval=True)
+    def say_that_it_is_away(context: sa.ExceptionContext) -> OperationalError | None:
+        error = context.original_exception
+        if getattr(error, "sqlstate", None) != _IDLE_IN_TRANSACTION:
+            return None
+        # The driver counts it among the errors of its own logic, which are not tried again.
+        context.is_disconnect = True
+        return OperationalError(context.statement, None, error, hide_parameters=True)

@@ -18,6 +18,7 @@ from core.config import CHECKOUT, Settings
 from core.errors import NotFound
 from core.schemas import RunStatus
 from core.store import Store, run_views, runs, states
+from core.store.database import AWAY
 from core.store.ids import canonical_digest, new_id
 from core.store.tables import Base, Batch, Run, RunEvent, RunTransition, Worker
 from tests.factories import image, make_settings, request
@@ -137,6 +138,21 @@ def test_writers_wait_for_each_other(any_store: Store) -> None:
     all_at_once(4, count)
     with any_store.database.read() as session:
         assert session.get_one(Batch, "b").note == "60"
+
+
+@pytest.mark.postgres
+def test_a_host_that_freezes_in_the_middle_of_a_write_holds_nobody_up_for_good(
+    settings: Settings, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.store.database._MOST_IDLE_IN_TRANSACTION_S", 1)
+    with Store.open(settings.model_copy(update={"database_url": postgres_url})) as store:
+        run_id = queue(store)
+        with pytest.raises(AWAY), store.database.write() as frozen:
+            runs.locked(frozen, run_id).note = "never told"
+            frozen.flush()
+            with store.database.write() as session:
+                runs.locked(session, run_id).note = "told"
+        assert runs.get_row(store, run_id).note == "told"
 
 
 def test_a_reader_is_not_held_up_by_a_writer(any_store: Store) -> None:
