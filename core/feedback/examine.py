@@ -6,8 +6,9 @@ Writes to no table, so that what comes of it can be written in the order of the 
 import hashlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import BoundedSemaphore
 from typing import Any, TypeVar
 
@@ -30,7 +31,9 @@ Result = TypeVar("Result")
 _DECODERS = 2
 # How far fetching may run ahead of a slow image, in multiples of the threads.
 _AHEAD = 4
+# What is written together costs a transaction once; nobody minds when it is told so much later.
 _MOST_TOGETHER = 64
+_GATHER_S = 0.2
 
 
 @dataclass
@@ -182,8 +185,9 @@ def _map_in_order(
 
 
 def _ready(ahead: deque[Future[Result]]) -> list[Result]:
-    """The first result, waited for, and those behind it that need no waiting."""
+    """The first result, waited for, and those behind it that come soon after."""
     results = [ahead.popleft().result()]
+    wait(list(islice(ahead, _MOST_TOGETHER - 1)), timeout=_GATHER_S)
     while ahead and ahead[0].done() and len(results) < _MOST_TOGETHER:
         results.append(ahead.popleft().result())
     return results

@@ -33,7 +33,9 @@ def has_begun(session: Session, batch_id: str) -> bool:
     return session.scalar(older.offset(HOLDOUT_STARTS_AT - 1).limit(1)) is not None
 
 
-def decide(session: Session, sample: Sample, near: Sequence[Lookalike], share: float) -> bool:
+def decide(
+    session: Session, sample: Sample, near: Sequence[Lookalike], share: float, *, has_begun: bool
+) -> bool:
     """Whether a sample that is being taken in is kept for judging.
 
     A group and what looks nearly alike stay on their side: what was learned from cannot judge.
@@ -43,6 +45,7 @@ def decide(session: Session, sample: Sample, near: Sequence[Lookalike], share: f
         sample: With `group` and `cluster` set.
         near: Samples that look nearly the same.
         share: As in `is_holdout`.
+        has_begun: What the function of this name says of the sample's batch.
 
     Raises:
         Refusal: `leak_validation`, if it belongs to both sides.
@@ -58,7 +61,7 @@ def decide(session: Session, sample: Sample, near: Sequence[Lookalike], share: f
     if sides:
         return sides.pop()
     key = sample.group or sample.cluster or ""
-    return is_holdout(key, share) and has_begun(session, sample.batch_id)
+    return has_begun and is_holdout(key, share)
 
 
 def _side_of_group(sample: Sample) -> sa.Select[bool]:

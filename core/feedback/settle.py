@@ -32,37 +32,41 @@ class Settler:
         """Take the share of groups that are kept for judging, and what samples are held against."""
         self._share, self._rules = holdout_share, rules
         self._lookalikes = Lookalikes()
+        self._has_begun = False
 
     def settle(self, session: Session, examined: Iterable[tuple[Sample, Findings]]) -> None:
         """Write the outcome of samples, in a transaction that alone gives intake numbers."""
         self._lookalikes.refresh(session)
         found = {seen.id: findings for seen, findings in examined}
         query = sa.select(Sample).where(Sample.id.in_(found)).order_by(Sample.position).with_for_update()
-        for sample in session.scalars(query).all():
-            # Another process may have been given the same batch.
-            if not is_taken_in(sample):
-                self._settle(session, sample, found[sample.id])
+        # Another process may have been given the same batch.
+        waiting = [sample for sample in session.scalars(query) if not is_taken_in(sample)]
+        if waiting:
+            batch = session.get_one(Batch, waiting[0].batch_id)
+            self._has_begun = holdout.has_begun(session, batch.id)
+            for sample in waiting:
+                self._settle(session, batch, sample, found[sample.id])
 
-    def _settle(self, session: Session, sample: Sample, findings: Findings) -> None:
+    def _settle(self, session: Session, batch: Batch, sample: Sample, findings: Findings) -> None:
         _note(sample, findings)
         try:
             if findings.refusal:
                 raise findings.refusal
-            self._take_in(session, sample, findings)
+            self._take_in(session, batch, sample, findings)
         except Refusal as refusal:
             _put_aside(sample, refusal)
         sample.warnings = [{"code": one.code, "detail": one.detail} for one in findings.warnings]
 
-    def _take_in(self, session: Session, sample: Sample, findings: Findings) -> None:
+    def _take_in(self, session: Session, batch: Batch, sample: Sample, findings: Findings) -> None:
         assert findings.look is not None  # noqa: S101 - whatever was not refused was looked at
         repairs = self._rules.repairs.get(sample.id, Repairs())
         near = self._lookalikes.near(findings.look)
         if near and (found := _repetition(session, sample, findings, near)):
             self._rules.settle(findings, found, repairs)
         sample.cluster = near[0].cluster if near else findings.look.pixel_sha256
-        sample.is_holdout = holdout.decide(session, sample, near, self._share)
+        sample.is_holdout = holdout.decide(session, sample, near, self._share, has_begun=self._has_begun)
         self._lookalikes.add(sample)
-        _accept(session, sample, findings.detections)
+        _accept(session, batch, sample, findings.detections)
 
 
 def _repetition(
@@ -161,9 +165,8 @@ def _put_aside(sample: Sample, refusal: Refusal) -> None:
     sample.is_holdout, sample.cluster = False, None
 
 
-def _accept(session: Session, sample: Sample, detections: list[StoredDetection]) -> None:
-    batch = session.get_one(Batch, sample.batch_id)
-    corrections.add(session, sample, detections, batch.actor)
+def _accept(session: Session, batch: Batch, sample: Sample, detections: list[StoredDetection]) -> None:
+    corrections.add_first(session, sample, detections, batch.actor)
     if batch.is_trusted:
         sample.status = "approved"
         session.add(

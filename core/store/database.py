@@ -178,7 +178,7 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
 
 
 def _prepare_postgres(engine: sa.Engine) -> None:
-    """Have the server end the transactions of a host that is frozen or cut off, and so free what they lock."""
+    """Have the server end the transactions of a host that froze or is cut off, and free what they lock."""
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:

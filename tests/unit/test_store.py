@@ -147,11 +147,12 @@ def test_a_host_that_freezes_in_the_middle_of_a_write_holds_nobody_up_for_good(
     monkeypatch.setattr("core.store.database._MOST_IDLE_IN_TRANSACTION_S", 1)
     with Store.open(settings.model_copy(update={"database_url": postgres_url})) as store:
         run_id = queue(store)
-        with pytest.raises(AWAY), store.database.write() as frozen:
-            runs.locked(frozen, run_id).note = "never told"
-            frozen.flush()
-            with store.database.write() as session:
-                runs.locked(session, run_id).note = "told"
+        frozen = store.database.write()
+        runs.locked(frozen.__enter__(), run_id).note = "never told"
+        with store.database.write() as session:
+            runs.locked(session, run_id).note = "told"
+        with pytest.raises(AWAY):
+            frozen.__exit__(None, None, None)
         assert runs.get_row(store, run_id).note == "told"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from core.feedback.holdout import HOLDOUT_STARTS_AT, decide, is_holdout
+from core.feedback.holdout import HOLDOUT_STARTS_AT, decide, has_begun, is_holdout
 from core.feedback.lookalikes import Lookalike
 from core.feedback.reasons import Refusal
 from core.store import Store
@@ -55,7 +55,13 @@ def add(any_store: Store) -> Add:
             for row in rows:
                 session.add(row)
                 session.flush()
-                row.is_holdout = decide(session, row, _same_content(session, row), share)
+                row.is_holdout = decide(
+                    session,
+                    row,
+                    _same_content(session, row),
+                    share,
+                    has_begun=has_begun(session, row.batch_id),
+                )
                 row.status = status
                 if status != "quarantined":
                     row.intake_number = next(numbers)
