@@ -47,9 +47,13 @@ def _copy(image: LabelledImage, folder: Path) -> Path:
     for path in (target, label):
         path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(image.path, target)
-    lines = [" ".join(map(str, (box.class_id, *box.xywh))) for box in image.labels]
-    label.write_text("\n".join(lines), encoding="utf-8")
+    label.write_text(label_text(image), encoding="utf-8")
     return target
+
+
+def label_text(image: LabelledImage) -> str:
+    """The label file of an image: a line a box, class id, then centre and size as shares."""
+    return "\n".join(" ".join(map(str, (box.class_id, *box.xywh))) for box in image.labels)
 
 
 def _write_list(path: Path, images: Iterable[Path]) -> None:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.dataset.images import Label
 from core.feedback.boxes import MAX_OVERHANG_PX, fit, on_grid
 from core.feedback.reasons import Refusal
 from core.schemas import Box, Detection
@@ -184,3 +185,13 @@ def test_a_box_that_went_through_shares_is_still_the_same(
 
 def test_stored_boxes_lie_on_the_grid() -> None:
     assert fitted((1 / 3, 0.1, 20.2, 30.3)) == [list(on_grid((1 / 3, 0.1, 20.2, 30.3)))]
+
+
+@given(st.tuples(sides, sides), st.data())
+def test_a_label_is_within_half_a_pixel_of_its_box_in_images_of_every_size(
+    size_px: tuple[int, int], data: st.DataObject
+) -> None:
+    low = [data.draw(st.floats(0, side - 1)) for side in size_px]
+    high = [data.draw(st.floats(least + 1, side)) for least, side in zip(low, size_px, strict=True)]
+    again = Label.from_xyxy(0, (*low, *high), *size_px).xyxy_in(*size_px)
+    assert max(abs(now - before) for now, before in zip(again, (*low, *high), strict=True)) < 0.5

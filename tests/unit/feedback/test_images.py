@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
+from core.dataset.images import Label, LabelledImage
+from core.dataset.yolo import label_text
 from core.feedback.boxes import fit
 from core.feedback.images import CelsiusWindow, UprightImage, normalise
 from core.feedback.reasons import Refusal
 from core.schemas import Detection
-from tests.factories import detection, encode, thermal_file, thermal_pixels
+from tests.factories import CLASS_NAMES, detection, encode, thermal_file, thermal_pixels
 from tests.unit.feedback.attempts import attempt
 
 MAX_PIXELS = 1_000_000
@@ -53,8 +55,8 @@ def test_lossless_formats_keep_their_pixels(file_format: str) -> None:
     assert upright.content.startswith(b"\x89PNG")
 
 
-def stored_under(orientation: int) -> Image.Image:
-    """Pixels as a camera stores them whose EXIF says `orientation`, so that upright gives PIXELS."""
+def stored_under(orientation: int, upright: Image.Image = IMAGE) -> Image.Image:
+    """An image as a camera stores it whose EXIF says `orientation`, so that upright gives this one."""
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -64,7 +66,7 @@ def stored_under(orientation: int) -> Image.Image:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_270,
     }
-    return IMAGE.transpose(undo[orientation]) if orientation in undo else IMAGE
+    return upright.transpose(undo[orientation]) if orientation in undo else upright
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "TIFF"])
@@ -79,6 +81,47 @@ def test_every_orientation_ends_upright(orientation: int, file_format: str) -> N
     assert np.abs(pixels_of(upright).astype(int) - PIXELS).max() <= (8 if file_format == "JPEG" else 0)
     if orientation > 1:
         assert not Image.open(io.BytesIO(upright.content)).getexif()
+
+
+@given(
+    st.tuples(st.integers(10, 90), st.integers(10, 90)),
+    st.integers(1, 8),
+    st.sampled_from(["JPEG", "PNG", "TIFF", "BMP", "WEBP"]),
+    st.data(),
+)
+def test_a_box_is_in_its_label_file_where_it_was_seen(
+    size_px: tuple[int, int], orientation: int, file_format: str, data: st.DataObject
+) -> None:
+    low = [data.draw(st.integers(0, side - 1)) for side in size_px]
+    high = [data.draw(st.integers(least + 1, side)) for least, side in zip(low, size_px, strict=True)]
+    seen = Image.new("L", size_px)
+    seen.paste(255, (*low, *high))
+    upright = normalise(camera_file(seen, orientation, file_format), MAX_PIXELS)
+    _, *shares = map(float, label_text(labelled(upright, (*low, *high))).split())
+    center, size = np.array(shares[:2]) * size_px, np.array(shares[2:]) * size_px
+    rows, columns = np.nonzero(pixels_of(upright)[:, :, 0] > 127)
+    lit = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    assert np.abs(np.concatenate([center - size / 2, center + size / 2]) - lit).max() < 0.5
+
+
+def camera_file(seen: Image.Image, orientation: int, file_format: str) -> bytes:
+    """A file that shows the image under this orientation; BMP knows none."""
+    if file_format == "BMP":
+        return encode(seen, file_format)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}.get(file_format, {})
+    return encode(stored_under(orientation, seen), file_format, exif=exif, **options)
+
+
+def labelled(upright: UprightImage, xyxy: tuple[int, ...]) -> LabelledImage:
+    """The image with a box that was posted."""
+    size_px = upright.width_px, upright.height_px
+    (stored,) = fit([Detection.model_validate(detection(xyxy))], CLASS_NAMES, *size_px)
+    label = Label.from_xyxy(stored["class_id"], stored["xyxy"], *size_px)
+    return LabelledImage(
+        path=Path("x"), sha256="0" * 64, width_px=size_px[0], height_px=size_px[1], labels=(label,)
+    )
 
 
 def with_segment(jpeg: bytes, payload: bytes) -> bytes:
