@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from filelock import Timeout
 
 from core.errors import ClaimLost, RunCancelled, TmsError
-from core.jobs import crew
-from core.jobs.bell import Listener
+from core.jobs import bell, crew
+from core.jobs.bell import Sleeper
 from core.jobs.caretaker import Caretaker
 from core.jobs.crew import Crew
 from core.jobs.postman import Postman
@@ -41,7 +41,6 @@ from core.training import failures
 IDLE_BEFORE_EXIT_S = 120.0
 # Doors hold the lock for a moment to see whether a worker lives.
 _LOCK_WAIT_S = 2.0
-_BELL_POLL_S = 0.03
 _QUEUE_POLL_S = 1.0
 _RUNNER_POLL_S = 0.5
 # A runner sees by itself that its run is cancelled; one that hangs is ended from here.
@@ -79,7 +78,7 @@ def _work(store: Store, idle_limit_s: float) -> bool:
     """Whether it was told to end; else it was idle for so long."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: _wake_to_end(stop, store))
     place = _place(store)
     # This process holds the worker's lock: whoever worked here before is dead.
     for run_id in claims.put_back_runs_of(store, place):
@@ -93,6 +92,12 @@ def _work(store: Store, idle_limit_s: float) -> bool:
             runners.dismiss_spare()
             caretaker.end()
     return stop.is_set()
+
+
+def _wake_to_end(stop: threading.Event, store: Store) -> None:
+    stop.set()
+    with suppress(OSError):
+        bell.ring(store.settings)
 
 
 def _place(store: Store) -> str:
@@ -109,26 +114,19 @@ def _work_queue_off(
     stop: threading.Event,
     idle_limit_s: float,
 ) -> None:
-    bell, worked_s = Listener(store.settings), time.monotonic()
-    while not stop.is_set() and time.monotonic() - worked_s < idle_limit_s:
-        claim = _take_next(store, pulse.owner_id)
-        if claim is not None:
-            pulse.claim = claim
-            _have_it_done(store, claim, runners, caretaker, stop)
-            pulse.claim, worked_s = None, time.monotonic()
-        else:
-            runners.keep_spare()
-            if caretaker.look():
-                worked_s = time.monotonic()
-            _wait_for_bell(bell, stop)
-
-
-def _wait_for_bell(bell: Listener, stop: threading.Event) -> None:
-    """Return when the bell rings, when it is time to ask the database anyway, or when told to end."""
-    deadline_s = time.monotonic() + _QUEUE_POLL_S
-    while time.monotonic() < deadline_s and not (bell.has_rung() or stop.is_set()):
-        # Waiting for the event itself would cost an idle worker a third more.
-        time.sleep(_BELL_POLL_S)
+    worked_s = time.monotonic()
+    with Sleeper(store.settings) as sleeper:
+        while not stop.is_set() and time.monotonic() - worked_s < idle_limit_s:
+            claim = _take_next(store, pulse.owner_id)
+            if claim is not None:
+                pulse.claim = claim
+                _have_it_done(store, claim, runners, caretaker, stop)
+                pulse.claim, worked_s = None, time.monotonic()
+            else:
+                runners.keep_spare()
+                if caretaker.look():
+                    worked_s = time.monotonic()
+                sleeper.sleep(_QUEUE_POLL_S)
 
 
 def _take_next(store: Store, owner_id: str) -> Claim | None:
