@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from core.dataset import feedback_set, frozen_sets
-from core.dataset.images import Label, LabelledImage
+from core.dataset.images import Label, LabelledImage, SampleVersion
 from core.feedback.approved import ApprovedSample
 from core.store import Store
 
@@ -37,6 +37,7 @@ def _unread(sample: ApprovedSample) -> LabelledImage:
         width_px=sample.width_px,
         height_px=sample.height_px,
         labels=feedback_set.labels_of(sample.detections, sample.width_px, sample.height_px),
+        sample=SampleVersion(sample_id=sample.id, version=sample.version),
         group=sample.group or sample.cluster,
     )
 
