@@ -38,7 +38,7 @@ def direction(change: Change) -> Direction:
 
 
 def intervals(changes: Sequence[tuple[str, Change]]) -> Chart:
-    """Each change in points with its 95 % interval, around a line at zero; at least one, all of them known."""
+    """Each change in points with its 95 % interval, around a line at zero; at least one, all known."""
     series = [part for way in _DIRECTIONS for part in _of_direction(way, changes)]
     series[0]["markLine"] = {
         "silent": True,
@@ -90,7 +90,7 @@ def _points(share: float | None) -> float | str:
 
 
 def precision_recall(old: Figures, new: Figures, class_id: int | None) -> Chart:
-    """Both curves at IoU 0.50, of one class or the mean over all; a dot marks the deploy threshold."""
+    """Both curves at IoU 0.50, of a class or the mean over all; each has a mark at the deploy threshold."""
     series = [
         part
         for side, figures in (("old", old), ("new", new))
@@ -100,7 +100,7 @@ def precision_recall(old: Figures, new: Figures, class_id: int | None) -> Chart:
     return {
         "animation": False,
         "tooltip": {"trigger": "item"},
-        "legend": {"top": 0, "left": 0, "data": [one["name"] for one in series], "itemWidth": 28},
+        "legend": {"top": 0, "left": 0, "data": list(_SIDES), "itemWidth": 28},
         "grid": {"top": 34, "left": 36, "right": 16, "bottom": 28, "containLabel": True},
         "xAxis": axis | {"name": "Recall", "nameGap": 26},
         "yAxis": axis | {"name": "Precision", "nameGap": 36},
@@ -115,7 +115,7 @@ def _curve(side: Side, figures: Figures, class_id: int | None) -> list[Chart]:
     return [
         {"type": "line", "name": side, "showSymbol": False, "color": color, "lineStyle": line,
          "data": _mean_curve(figures, class_id)},
-        {"type": "scatter", "name": f"{side}, at the deploy threshold", "color": color, **at_threshold,
+        {"type": "scatter", "name": side, "color": color, **at_threshold,
          "data": _working_point(figures, class_id)},
     ]  # fmt: skip
 
@@ -158,7 +158,7 @@ def confusion(figures: Figures, names: Sequence[str], shown: Sequence[int], them
         "animation": False,
         "tooltip": {"trigger": "item"},
         "grid": {"top": 8, "left": 24, "right": 8, "bottom": 28, "containLabel": True},
-        "xAxis": axis | {"name": "claimed", "nameGap": 92, "axisLabel": {**cut, "rotate": 40}},
+        "xAxis": axis | {"name": "claimed", "nameGap": 78, "axisLabel": {**cut, "rotate": 40}},
         "yAxis": axis | {"name": "is there", "nameGap": 122, "inverse": True, "axisLabel": cut},
         "visualMap": {"show": False, "dimension": 3, "min": 0, "max": 1, "inRange": {"color": _FILL}},
         "series": [

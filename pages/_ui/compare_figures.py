@@ -12,8 +12,9 @@ from core.store import Store
 from core.store.tables import Comparison
 from pages._ui import charts, compare_charts, compare_reading
 from pages._ui.notes import problem
-from pages._ui.words import MISSING, count, plain, points, points_change
+from pages._ui.words import MISSING, boxes_in_words, count, plain, points, points_change
 
+_ALL = -1
 _KINDS: dict[ErrorKind, str] = {
     "missed": "Missed: nothing accounts for the box",
     "background": "False alarm: nothing is there",
@@ -85,15 +86,14 @@ def _curves(old: Figures, new: Figures, class_names: Sequence[str]) -> None:
     if not old.curves:
         st.caption("No image of this set has a box.")
         return
-    offered = [None, *(one.class_id for one in old.curves)]
-    class_id = st.selectbox(
-        "Class",
-        offered,
-        format_func=lambda id_: "All classes, their mean" if id_ is None else class_names[id_],
-        key="compare_curve",
-    )
+    named = {_ALL: "All classes, their mean"} | {
+        one.class_id: class_names[one.class_id] for one in old.curves
+    }
+    chosen = st.selectbox("Class", named, format_func=named.__getitem__, key="compare_curve")
+    class_id = None if chosen == _ALL else chosen
     chart = compare_charts.precision_recall(old, new, class_id)
     charts.draw("curves", chart, f"Precision over recall at IoU 0.50, {_ap50(old, new, class_id)}.", 320)
+    st.caption(f"At IoU 0.50, in percent. Marked: the deploy threshold, {new.confidence:g}.")
 
 
 def _ap50(old: Figures, new: Figures, class_id: int | None) -> str:
@@ -110,13 +110,21 @@ def _errors(old: Figures, new: Figures) -> None:
     for kind, words in _KINDS.items():
         before, after = (errors[kind] for errors in by_kind)
         cost = f"{points(before.ap50_cost)} → {points(after.ap50_cost)}"
-        change = f"{after.count - before.count:+,}".replace("-", "\N{MINUS SIGN}")
         rows.append(
-            {"Kind": words, "Old": f"{before.count:,}", "New": f"{after.count:,}", "Change": change,
-             "AP50 it costs": cost}
-        )  # fmt: skip
+            {
+                "Kind": words,
+                "Old": f"{before.count:,}",
+                "New": f"{after.count:,}",
+                "Change": _signed(after.count - before.count),
+                "AP50 it costs": cost,
+            }
+        )
     st.table(rows, border="horizontal", hide_index=True, alt="How often each kind of error was made.")
     st.caption(f"Counted at the deploy threshold, {new.confidence:g}; the cost is over all thresholds.")
+
+
+def _signed(number: int) -> str:
+    return f"{number:+,}".replace("-", "\N{MINUS SIGN}") if number else "±0"
 
 
 def _confusions(old: Figures, new: Figures, class_names: Sequence[str]) -> None:
@@ -125,9 +133,9 @@ def _confusions(old: Figures, new: Figures, class_names: Sequence[str]) -> None:
     height_px = compare_charts.confusion_height_px(len(shown))
     for column, side, one in zip(st.columns(2, gap="medium"), ("old", "new"), (old, new), strict=True):
         with column:
-            missed, alarms = sum(row[-1] for row in one.confusion), sum(one.confusion[-1])
-            st.markdown(f"**{side.capitalize()}**: {missed:,} missed, {count(alarms, 'false alarm')}")
-            chart = compare_charts.confusion(one, class_names, shown, st.context.theme.type)
             right = sum(one.confusion[at][at] for at in range(len(one.confusion)))
-            alt = f"Confusion of {side}: {right} right, {missed} missed, {alarms} false alarms."
-            charts.draw(f"confusion_{side}", chart, alt, height_px)
+            missed, alone = sum(row[-1] for row in one.confusion), sum(one.confusion[-1])
+            told = f"{right:,} right, {boxes_in_words(missed)} without a claim, {count(alone, 'claim')} without a box"
+            st.markdown(f"**{side.capitalize()}**: {told}")
+            chart = compare_charts.confusion(one, class_names, shown, st.context.theme.type)
+            charts.draw(f"confusion_{side}", chart, f"Confusion of {side}: {told}.", height_px)

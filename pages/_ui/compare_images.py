@@ -1,4 +1,4 @@
-"""The images in which two models differ: one in large under a line to move, and the others a page at a time."""
+"""The images in which two models differ: one in large under a line to move, the others by the page."""
 
 from collections.abc import Sequence
 
@@ -20,6 +20,8 @@ from pages._ui.compare_pictures import name_of, picture_of
 from pages._ui.compare_reading import Changed
 from pages._ui.notes import nothing_here, problem
 from pages._ui.words import count, plain, short_id
+
+PartOf = tuple[str, str]
 
 PAGE = 6
 _LARGE_PX, _SMALL_PX = 1280, 640
@@ -43,7 +45,7 @@ def draw(store: Store, row: Comparison, class_names: Sequence[str]) -> None:
     if change is not None:
         with st.container(border=True):
             _in_large(store, row, changed.images[change.sha256], change, class_names)
-    _list(store, changed, class_names)
+    _list(store, row.id, changed, class_names)
 
 
 def _opened(changed: Changed) -> ImageChanges | None:
@@ -121,7 +123,7 @@ def _wanted(difference: Difference, image: LabelledImage) -> Label:
     return Label.from_xyxy(difference.class_id, xyxy, image.width_px, image.height_px)
 
 
-def _list(store: Store, changed: Changed, class_names: Sequence[str]) -> None:
+def _list(store: Store, comparison_id: str, changed: Changed, class_names: Sequence[str]) -> None:
     parts = {"worse": changed.worse, "better": changed.better}
     part = st.radio(
         "Images that",
@@ -135,12 +137,13 @@ def _list(store: Store, changed: Changed, class_names: Sequence[str]) -> None:
     if not found:
         st.caption("There is none.")
         return
-    at = min(_page_of(part), (len(found) - 1) // PAGE)
+    part_of = (comparison_id, part)
+    at = min(_page_of(part_of), (len(found) - 1) // PAGE)
     for start in range(at * PAGE, min(len(found), (at + 1) * PAGE), 2):
         for column, change in zip(st.columns(2, gap="medium"), found[start : start + 2], strict=False):
             with column.container(border=True):
                 _card(store, changed.images[change.sha256], change, class_names)
-    _paging(part, at, len(found))
+    _paging(part_of, at, len(found))
 
 
 def _card(store: Store, image: LabelledImage, change: ImageChanges, class_names: Sequence[str]) -> None:
@@ -148,7 +151,8 @@ def _card(store: Store, image: LabelledImage, change: ImageChanges, class_names:
     words = [in_words(one, class_names) for one in change.differences]
     more = len(words) - _WORDS_SHOWN
     if picture is not None:
-        marks = [marks_of(one, class_names) for one in change.differences]
+        # What harms is drawn last, over the others.
+        marks = [marks_of(one, class_names) for one in reversed(change.differences)]
         old, new = ([mark for sides in marks for mark in sides[side]] for side in (0, 1))
         side_by_side(
             picture,
@@ -173,12 +177,12 @@ def _open(sha256: str) -> None:
     st.query_params["image"] = sha256
 
 
-def _page_of(part: str) -> int:
-    pages: dict[str, int] = st.session_state.setdefault("compare_pages", {})
+def _page_of(part: PartOf) -> int:
+    pages: dict[PartOf, int] = st.session_state.setdefault("compare_pages", {})
     return pages.get(part, 0)
 
 
-def _paging(part: str, at: int, total: int) -> None:
+def _paging(part: PartOf, at: int, total: int) -> None:
     last = (total - 1) // PAGE
     if not last:
         return
@@ -201,5 +205,5 @@ def _paging(part: str, at: int, total: int) -> None:
         )
 
 
-def _turn(part: str, to: int) -> None:
+def _turn(part: PartOf, to: int) -> None:
     st.session_state["compare_pages"][part] = to

@@ -24,11 +24,12 @@ def marks_of(difference: Difference, class_names: Sequence[str]) -> tuple[list[M
     look: Look = "harm" if difference.harm > 0 else "gain"
     # Where new claims nothing, that is written where something was.
     place = new.xyxy if new else difference.xyxy or (old.xyxy if old else None)
-    said = f"{_WORDS[difference.kind]}: {_claimed(new, class_names) if new else class_names[difference.class_id]}"
-    right = [Mark(place, said, look)] if place else []
+    what = _claimed(new, class_names) if new else class_names[difference.class_id]
+    right = [Mark(place, f"{_WORDS[difference.kind]}: {what}", look)] if place else []
     if difference.xyxy is None:
         return left, right
-    label = Mark(difference.xyxy, class_names[difference.class_id], "label")
+    # Without its name: it is the same as in what is said, or said there to be another.
+    label = Mark(difference.xyxy, "", "label")
     return [label, *left], [label, *right] if new else right
 
 

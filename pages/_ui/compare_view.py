@@ -31,35 +31,40 @@ def draw(store: Store, baseline_id: str, candidate_id: str) -> None:
         NotFound: If there is no such model.
     """
     old, new = (get_checkpoint(store, checkpoint_id) for checkpoint_id in (baseline_id, candidate_id))
-    st.title(f"{short_id(new.id)} against {short_id(old.id)}", anchor=False)
+    _head(store, old, new)
     if old.id == new.id:
         nothing_here("This is one and the same model", "Choose another one: **All comparisons**, above.")
         return
     judged = verdicts.known(store, old.id, new.id)
-    _head(store, old, new)
     if judged is None:
         compare_judge.first(store, old.id, new.id)
     else:
         _verdict(judged.decision, new, old)
-        compare_judge.again(store, old.id, new.id)
         row = _chosen([one for one in judged.comparisons if one.baseline_id == old.id])
         _set_in_words(store, row)
+        compare_judge.again(store, old.id, new.id)
         compare_figures.draw(store, row, new.class_names)
         compare_images.draw(store, row, new.class_names)
     _follow(store, old.id, new.id, _state(store, old.id, new.id))
 
 
 def _head(store: Store, old: CheckpointView, new: CheckpointView) -> None:
-    columns = st.columns([4, 4, 3], vertical_alignment="center")
-    for column, title, one in zip(columns, ("Old", "New"), (old, new), strict=False):
-        with column, st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"**{title}**", width="content")
-            link_to_model(one.id)
-            state_badge(one)
-            made = local_time(moment(one.created_at), frame.timezone())
-            st.caption(f"made {made}", width="content")
-    with columns[2], st.container(horizontal=True, horizontal_alignment="right"):
-        model_actions.publish_button(store, new)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.title(f"{short_id(new.id)} against {short_id(old.id)}", anchor=False, width="content")
+        if old.id != new.id:
+            model_actions.publish_button(store, new)
+    with st.container(horizontal=True, gap="large"):
+        _side("New", new)
+        _side("Old", old)
+
+
+def _side(title: str, checkpoint: CheckpointView) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+        st.markdown(f"**{title}**", width="content")
+        link_to_model(checkpoint.id)
+        state_badge(checkpoint)
+        made = local_time(moment(checkpoint.created_at), frame.timezone())
+        st.caption(f"made {made}", width="content")
 
 
 def _verdict(decision: Decision, new: CheckpointView, old: CheckpointView) -> None:
@@ -114,8 +119,8 @@ def _set_in_words(store: Store, row: Comparison) -> None:
     when = local_time(row.created_at, frame.timezone())
     st.caption(
         f"{_SETS.get(row.set_name, row.set_name)}: both on the same {count(compared.image_count, 'image')}"
-        f"{groups} with {boxes_in_words(compared.box_count)}, at {row.image_size} px and a deploy threshold of "
-        f"{row.confidence:g}, compared {when}."
+        f"{groups} with {boxes_in_words(compared.box_count)}, at {row.image_size} px and a deploy threshold "
+        f"of {row.confidence:g}, compared {when}."
     )
     today = store.settings.deploy_confidence
     if row.confidence != today:

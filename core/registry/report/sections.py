@@ -153,7 +153,11 @@ def _compared(compared: Comparison) -> Iterable[Html]:
     )
     yield interval_chart(
         "Change in points, with 95 % intervals",
-        [(name, change.delta, change.low_95, change.high_95) for name, change in known],
+        [
+            (name, change.delta, change.low_95, change.high_95)
+            for name, change in known
+            if change.delta is not None
+        ],
     )
     rows = [
         [name, *_pair(change.old, change.new), _interval(change), _p_value(change)] for name, change in known

@@ -3,7 +3,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const MIDDLE_PERCENT = 50;
-const TEXT_PX = 13;
+const MOST_TRIES = 6;
+const TEXT_PX = { large: 12, small: 11 };
 
 let clips = 0;
 
@@ -32,12 +33,15 @@ class Panels {
   show(data) {
     const shown = JSON.stringify(data);
     if (this.shown === shown) return;
-    if (this.data?.picture.source !== data.picture.source) this.percent = MIDDLE_PERCENT;
+    const isAnother = this.data && this.data.picture.source !== data.picture.source;
+    if (isAnother) this.percent = MIDDLE_PERCENT;
     this.shown = shown;
     this.data = data;
     this.root.classList.toggle("line", data.has_line);
     this.root.replaceChildren(...(data.has_line ? this.withLine() : data.panels.map((panel) => this.panel(panel))));
     this.resize();
+    // Whoever opened it stands further down, before the list.
+    if (isAnother && data.has_line) this.root.scrollIntoView({ block: "nearest" });
   }
 
   panel({ title, marks }) {
@@ -106,8 +110,13 @@ class Panels {
     const { width_px: width, height_px: height } = this.data.picture;
     for (const canvas of this.root.querySelectorAll("svg")) {
       const shown = Math.min(canvas.clientWidth / width, canvas.clientHeight / height) || 1;
-      const size = TEXT_PX / shown;
-      for (const text of canvas.querySelectorAll("text")) this.write(text, size);
+      const size = (this.data.has_line ? TEXT_PX.large : TEXT_PX.small) / shown;
+      const written = [];
+      // What is drawn last lies on top, so it is written first.
+      for (const text of [...canvas.querySelectorAll("text")].reverse()) {
+        this.write(text, size);
+        this.makeRoom(text, size, written);
+      }
     }
     if (this.data.has_line) this.divide(this.percent);
   }
@@ -120,6 +129,18 @@ class Panels {
     text.setAttribute("font-size", size);
     text.setAttribute("stroke-width", size / 5);
     text.setAttribute("y", look === "label" ? below : above);
+  }
+
+  // Names of boxes that lie close to each other would lie over each other.
+  makeRoom(text, size, written) {
+    const meets = (one, other) => one.x < other.x + other.width && other.x < one.x + one.width
+      && one.y < other.y + other.height && other.y < one.y + one.height;
+    let box = text.getBBox();
+    for (let tries = 0; tries < MOST_TRIES && written.some((other) => meets(box, other)); tries++) {
+      text.setAttribute("y", Number(text.getAttribute("y")) + size);
+      box = text.getBBox();
+    }
+    if (box.width) written.push(box);
   }
 }
 
