@@ -135,7 +135,8 @@ def _confusions(old: Figures, new: Figures, class_names: Sequence[str]) -> None:
         with column:
             right = sum(one.confusion[at][at] for at in range(len(one.confusion)))
             missed, alone = sum(row[-1] for row in one.confusion), sum(one.confusion[-1])
-            told = f"{right:,} right, {boxes_in_words(missed)} without a claim, {count(alone, 'claim')} without a box"
+            unmet = f"{boxes_in_words(missed)} without a claim, {count(alone, 'claim')} without a box"
+            told = f"{right:,} right, {unmet}"
             st.markdown(f"**{side.capitalize()}**: {told}")
             chart = compare_charts.confusion(one, class_names, shown, st.context.theme.type)
             charts.draw(f"confusion_{side}", chart, f"Confusion of {side}: {told}.", height_px)
