@@ -160,17 +160,17 @@ def _card(store: Store, image: LabelledImage, change: ImageChanges, class_names:
             key=f"pair_{change.sha256}",
             label=f"{name_of(image)}: {'; '.join(words)}",
         )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            "Open",
-            key=f"open_{change.sha256}",
-            icon=":material/compare:",
-            help=f"Show {name_of(image)} in large, above",
-            on_click=_open,
-            args=(change.sha256,),
-        )
-        told = "; ".join(words[:_WORDS_SHOWN]) + (f"; and {count(more, 'more change')}" if more > 0 else "")
-        st.markdown(f"**{plain(name_of(image))}**: {plain(told)}", width="stretch")
+    st.button(
+        plain(name_of(image)),
+        key=f"open_{change.sha256}",
+        type="tertiary",
+        icon=":material/compare:",
+        help="Show it in large, above",
+        on_click=_open,
+        args=(change.sha256,),
+    )
+    told = "; ".join(words[:_WORDS_SHOWN]) + (f"; and {count(more, 'more change')}" if more > 0 else "")
+    st.caption(plain(told))
 
 
 def _open(sha256: str) -> None:
