@@ -3,7 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const MIDDLE_PERCENT = 50;
-const MOST_TRIES = 6;
+const LINES_AWAY = [0, 1, -1, 2, -2, 3, -3, 4, -4];
 const TEXT_PX = { large: 12, small: 11 };
 
 let clips = 0;
@@ -20,6 +20,11 @@ function make(name, className, ...children) {
   element.className = className;
   element.append(...children);
   return element;
+}
+
+function meet(one, other) {
+  return one.x < other.x + other.width && other.x < one.x + one.width
+    && one.y < other.y + other.height && other.y < one.y + one.height;
 }
 
 class Panels {
@@ -46,7 +51,7 @@ class Panels {
 
   panel({ title, marks }) {
     const canvas = this.canvas(`${title}. ${this.data.label}`);
-    canvas.append(...marks.map((mark) => this.mark(mark)));
+    canvas.append(...this.drawn(marks));
     return title ? make("div", "", make("div", "title", title), canvas) : canvas;
   }
 
@@ -56,10 +61,19 @@ class Panels {
       shape("image", { href: source, width, height, preserveAspectRatio: "none" }));
   }
 
-  mark({ xyxy: [left, top, right, bottom], text, look }) {
+  // All names lie over all boxes, else the edge of one box would hide the name of another.
+  drawn(marks) {
+    return [...marks.map((mark) => this.box(mark)), ...marks.map((mark) => this.name(mark))];
+  }
+
+  box({ xyxy: [left, top, right, bottom], look }) {
     const place = { x: left, y: top, width: right - left, height: bottom - top };
-    const written = shape("text", { x: left, "data-top": top, "data-bottom": bottom, "data-look": look }, text);
-    return shape("g", { class: `mark ${look}` }, shape("rect", { ...place, class: "under" }), shape("rect", place), written);
+    return shape("g", { class: `mark ${look}` }, shape("rect", { ...place, class: "under" }), shape("rect", place));
+  }
+
+  name({ xyxy: [left, top, , bottom], text, look }) {
+    const written = shape("text", { "data-left": left, "data-top": top, "data-bottom": bottom, "data-look": look }, text);
+    return shape("g", { class: `mark ${look}` }, written);
   }
 
   withLine() {
@@ -70,7 +84,7 @@ class Panels {
     canvas.append(
       shape("defs", {}, ...this.sides.map((rect, side) => shape("clipPath", { id: `${this.clip}-${side}` }, rect))),
       ...[left, right].map(({ marks }, side) => shape(
-        "g", { "clip-path": `url(#${this.clip}-${side})` }, ...marks.map((mark) => this.mark(mark)))),
+        "g", { "clip-path": `url(#${this.clip}-${side})` }, ...this.drawn(marks))),
       this.line);
     canvas.onpointerdown = (event) => { canvas.setPointerCapture(event.pointerId); this.pull(canvas, event); };
     canvas.onpointermove = (event) => { if (event.buttons) this.pull(canvas, event); };
@@ -122,31 +136,35 @@ class Panels {
   }
 
   write(text, size) {
-    const { top, bottom, look } = text.dataset;
-    const { height_px: height } = this.data.picture;
-    const below = Math.min(Number(bottom) + size, height - size / 4);
-    const above = Math.max(Number(top) - size / 3, size);
+    const { left, top, bottom, look } = text.dataset;
+    const { width_px: width, height_px: height } = this.data.picture;
     text.setAttribute("font-size", size);
     text.setAttribute("stroke-width", size / 5);
+    text.setAttribute("x", Math.max(0, Math.min(Number(left), width - text.getComputedTextLength())));
+    const below = Math.min(Number(bottom) + size, height - size / 4);
+    const above = Math.max(Number(top) - size / 3, size);
     text.setAttribute("y", look === "label" ? below : above);
   }
 
-  // Names of boxes that lie close to each other would lie over each other.
+  // Names of boxes that lie close to each other would lie over each other: each goes to the nearest free line.
   makeRoom(text, size, written) {
-    const meets = (one, other) => one.x < other.x + other.width && other.x < one.x + one.width
-      && one.y < other.y + other.height && other.y < one.y + one.height;
-    let box = text.getBBox();
-    for (let tries = 0; tries < MOST_TRIES && written.some((other) => meets(box, other)); tries++) {
-      text.setAttribute("y", Number(text.getAttribute("y")) + size);
-      box = text.getBBox();
+    const start = Number(text.getAttribute("y"));
+    const isFree = (box) => !written.some((other) => meet(box, other));
+    for (const lines of LINES_AWAY) {
+      const y = start + lines * size;
+      if (y < size || y > this.data.picture.height_px) continue;
+      text.setAttribute("y", y);
+      if (isFree(text.getBBox())) break;
+      text.setAttribute("y", start);
     }
+    const box = text.getBBox();
     if (box.width) written.push(box);
   }
 }
 
-const drawn = new WeakMap();
+const shown = new WeakMap();
 
 export default function ({ data, parentElement }) {
-  if (!drawn.has(parentElement)) drawn.set(parentElement, new Panels(parentElement));
-  drawn.get(parentElement).show(data);
+  if (!shown.has(parentElement)) shown.set(parentElement, new Panels(parentElement));
+  shown.get(parentElement).show(data);
 }
