@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.registry import comparisons, verdicts
 from core.registry.comparisons import ComparedPair
+from core.registry.verdicts import Judgement
 from core.store import Store
 from pages._ui import frame
 from pages._ui.outcome import VERDICT_ICONS, VERDICTS
@@ -54,16 +55,23 @@ def _row(store: Store, pair: ComparedPair) -> None:
         link_to_comparison(pair.candidate_id, pair.baseline_id, short_id(pair.candidate_id))
     old.caption(short_id(pair.baseline_id))
     judged = verdicts.known(store, pair.baseline_id, pair.candidate_id)
-    found = judged.decision.verdict if judged else None
-    verdict.caption(f"{VERDICT_ICONS[found]} {VERDICTS[found]}" if found else MISSING)
-    change.caption(_change(store, pair))
+    verdict.caption(_verdict(judged))
+    change.caption(_change(judged, pair.baseline_id))
     when.caption(f"{local_time(pair.compared_at, frame.timezone())}, {ago(pair.compared_at)}")
 
 
-def _change(store: Store, pair: ComparedPair) -> str:
-    rows = comparisons.of_pair(store, pair.baseline_id, pair.candidate_id)
-    on_test = next((row for row in rows if row.set_name == verdicts.BASE_TEST), None)
-    if on_test is None:
+def _verdict(judged: Judgement | None) -> str:
+    if judged is None:
         return MISSING
-    change = comparisons.changes_of(on_test).overall.ap50_95
+    found = judged.decision.verdict
+    return f"{VERDICT_ICONS[found]} {VERDICTS[found]}"
+
+
+def _change(judged: Judgement | None, baseline_id: str) -> str:
+    """On the base test set, where every pair that has a judgement was compared."""
+    if judged is None:
+        return MISSING
+    key = (baseline_id, verdicts.BASE_TEST)
+    row = next(row for row in judged.comparisons if (row.baseline_id, row.set_name) == key)
+    change = comparisons.changes_of(row).overall.ap50_95
     return points_change(change.new, change.old)

@@ -62,7 +62,7 @@ def _walk(product: Product, pages: Pages) -> None:
         _save("review", theme, page.get_by_role("heading", name="Review"))
         page.goto(f"{product.url}/compare")
         page.get_by_role("button", name="Open comparison").click(timeout=WAIT_MS)
-        _save("compare", theme, page.get_by_role("slider", name="Line between"))
+        _save("compare", theme, page.get_by_role("heading", name="What each of them sees"))
         page.goto(f"{product.url}/models")
         _save("models", theme, page.get_by_text("Nothing in it is ever changed"))
         page.goto(product.url)

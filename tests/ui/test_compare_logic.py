@@ -1,12 +1,20 @@
 """The Compare screen without a browser: what it says in each state, and what its buttons do in the store."""
 
 import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
 
-from core.dataset import frozen_sets, pins
-from core.registry import comparisons, publish
+from core.dataset import feedback_set, frozen_sets, pins
+from core.dataset.images import ImageSet
+from core.evaluation.gate import Decision
+from core.evaluation.policy import Finding
+from core.registry import checkpoints, comparisons, publish
+from core.schemas import Verdict
 from core.store import Store
 from core.store.tables import Comparison, Evaluation
+from pages._ui import compare_view
 from tests.factories import CLASS_NAMES
+from tests.history import add_batch
 from tests.ui import compare_states, states
 from tests.ui.compare_states import Compared
 from tests.ui.conftest import Screen, words_of
@@ -18,7 +26,7 @@ def compared(store: Store) -> Compared:
     return compare_states.judged_run(store)
 
 
-def opened(show: Screen, compared: Compared, **query: str):
+def opened(show: Screen, compared: Compared, **query: str) -> AppTest:
     return show("compare", candidate=compared.candidate_id, baseline=compared.baseline_id, **query)
 
 
@@ -26,11 +34,11 @@ def tail(checkpoint_id: str) -> str:
     return f"ckpt-{checkpoint_id[-6:]}"
 
 
-def _cards(app):
+def cards_of(app: AppTest) -> list[Button]:
     return [one for one in app.button if str(one.key).startswith("open_")]
 
 
-def button(app, label: str):
+def button(app: AppTest, label: str) -> Button:
     return next(one for one in app.button if one.label == label)
 
 
@@ -114,11 +122,11 @@ def test_what_got_worse_and_better_is_shown_image_by_image(show: Screen, compare
         ("no longer found", "now takes it for another class", "new false alarm", "box fits worse"),
         strict=False,
     ):
-        assert image.path.name in {card.label.replace("\\", "") for card in _cards(app)}
+        assert image.path.name in {card.label.replace("\\", "") for card in cards_of(app)}
         assert change in said
     assert list(app.radio(key="compare_part").options) == ["Got worse: 4", "Got better: 1"]
     app.radio(key="compare_part").set_value("better").run()
-    (card,) = _cards(app)
+    (card,) = cards_of(app)
     assert card.label.replace("\\", "") == compared.images[-1].path.name
     assert f"{CLASS_NAMES[1]}: now found" in words_of(app)
 
@@ -135,14 +143,14 @@ def test_an_image_that_is_opened_stays_in_the_address(show: Screen, compared: Co
 def test_no_more_than_a_screenful_is_drawn(store: Store, show: Screen) -> None:
     compared = compare_states.judged_run(store, test_images=30, lost=20)
     app = opened(show, compared)
-    cards = _cards(app)
+    cards = cards_of(app)
     assert len(cards) == 6
     assert "Page 1 of 4" in words_of(app)
     button(app, "More images").click().run()
     assert "Page 2 of 4" in words_of(app)
     assert not {one.key for one in cards} & {one.key for one in app.button}
     button(app, "Previous images").click().run()
-    assert [one.key for one in _cards(app)] == [one.key for one in cards]
+    assert [one.key for one in cards_of(app)] == [one.key for one in cards]
 
 
 def test_a_training_image_that_shows_the_same_is_pinned_and_unpinned_in_one_click(
@@ -247,6 +255,53 @@ def test_an_unknown_model_is_told(show: Screen, compared: Compared, unknown: str
 
 def test_an_unknown_set_in_the_address_is_passed_over(show: Screen, compared: Compared) -> None:
     assert "Base test set: both on the same 8 images" in words_of(opened(show, compared, set="../etc"))
+
+
+def test_the_set_is_chosen_and_stays_in_the_address(store: Store, show: Screen, compared: Compared) -> None:
+    sample_ids = add_batch(store, *(f"not an image {number}" for number in range(6)), is_holdout=True)
+    with store.database.read() as session:
+        kept = feedback_set.kept_for_judging(session)
+    holdout = ImageSet(name="holdout", images=tuple(feedback_set.labelled(store, kept)))
+    frozen_sets.freeze(store, holdout)
+    pair = [checkpoints.get(store, id_) for id_ in (compared.baseline_id, compared.candidate_id)]
+    compare_states.compare(store, *pair, holdout, lost=1)
+
+    app = opened(show, compared)
+    assert "6 held-out feedback images" in words_of(app)
+    app.radio(key="compare_set").set_value("holdout").run()
+    assert app.query_params["set"] == "holdout"
+    app = opened(show, compared, set="holdout")
+    assert not app.exception
+    said = words_of(app)
+    assert "Held-out feedback: both on the same 6 images" in said
+    assert "This image is not on this host any more" in said
+    review = next(link.proto for link in app.get("page_link") if link.proto.label == "Open in Review")
+    assert review.query_string.removeprefix("sample=") in sample_ids
+
+
+def test_another_deploy_threshold_than_todays_is_told(store: Store, show: Screen, compared: Compared) -> None:
+    with store.database.write() as session:
+        session.get_one(Comparison, compared.row.id).confidence = 0.6
+    warning = opened(show, compared).warning[0].value
+    assert "at a deploy threshold of 0.6; today it is" in warning
+    assert "Compare again" in warning
+
+
+@pytest.mark.parametrize(
+    ("verdict", "needed", "said"),
+    [
+        ("pass", None, "ckpt-newnew is better than ckpt-oldold: it lost nothing that counts"),
+        ("fail", None, "ckpt-newnew is worse than ckpt-oldold."),
+        ("not_enough_evidence", None, "cannot tell whether ckpt-newnew is better than ckpt-oldold."),
+        ("not_enough_evidence", 1200, "better than ckpt-oldold; about 1,200 more would."),
+        ("not_enough_evidence", 10_000, "better than ckpt-oldold; it would take more than 10,000 more."),
+    ],
+)
+def test_each_verdict_is_one_sentence(verdict: Verdict, needed: int | None, said: str) -> None:
+    decision = Decision(verdict, (Finding("open", "", images_needed=needed),), publishes=False)
+    told = compare_view.sentence(decision, "ckpt-newnew", "ckpt-oldold")
+    assert said in told
+    assert told.count(".") == 1
 
 
 def test_result_of_a_run_and_a_model_lead_there(show: Screen, compared: Compared) -> None:
