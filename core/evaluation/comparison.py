@@ -19,6 +19,10 @@ RESAMPLES = 1_000
 # With fewer, the smallest p-value that resampling can show would not survive Holm's correction.
 _RESAMPLES_A_CLASS = 50
 _SEED = 1337
+METRICS = {
+    "ap50_95": "AP50-95", "ap50": "AP50", "precision": "Precision", "recall": "Recall", "f1": "F1",
+}  # fmt: skip
+"""What each field of `Changes` is called."""
 
 
 class Changes(BaseModel):
@@ -78,6 +82,12 @@ class Comparison(BaseModel):
     resamples: int
     overall: Changes
     per_class: tuple[ClassChanges, ...]
+
+    def known_changes(self) -> list[tuple[str, Change]]:
+        """Each change that is known under its name: overall, then AP50-95 of each class."""
+        named = [(name, getattr(self.overall, field)) for field, name in METRICS.items()]
+        named += [(f"{one.class_name}: {METRICS['ap50_95']}", one.ap50_95) for one in self.per_class]
+        return [(name, change) for name, change in named if change.delta is not None]
 
 
 def compare(

@@ -1,5 +1,8 @@
 """Comparisons of two checkpoints on one set, as they are kept."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
@@ -7,13 +10,23 @@ from core.errors import NotFound
 from core.evaluation.comparison import Comparison, compare
 from core.evaluation.detections import Truth
 from core.evaluation.image_changes import ImageChanges, image_changes
+from core.registry import evaluations
 from core.registry.evaluations import detections_of
 from core.store import Store
 from core.store.ids import new_id
 from core.store.tables import Comparison as ComparisonRow
-from core.store.tables import Evaluation
+from core.store.tables import Evaluation, UtcDateTime
 
 _IMAGES = TypeAdapter(tuple[ImageChanges, ...])
+
+
+@dataclass(frozen=True)
+class ComparedPair:
+    """Two checkpoints that were compared, and when that was done last."""
+
+    baseline_id: str
+    candidate_id: str
+    compared_at: datetime
 
 
 def keep(
@@ -94,6 +107,33 @@ def of_pair(store: Store, baseline_id: str, candidate_id: str) -> list[Compariso
     query = sa.select(ComparisonRow).filter_by(**same).order_by(ComparisonRow.id)
     with store.database.read() as session:
         return list({row.set_name: row for row in session.scalars(query)}.values())
+
+
+def recent_pairs(store: Store, *, limit: int, candidate_id: str | None = None) -> list[ComparedPair]:
+    """Pairs that were compared, of one candidate if it is named; the one that was compared last comes first.
+
+    Args:
+        store: Where comparisons are kept.
+        limit: At most this many.
+        candidate_id: Only pairs in which this one was judged.
+    """
+    newest = sa.func.max(ComparisonRow.id)
+    pair = (ComparisonRow.baseline_id, ComparisonRow.candidate_id)
+    compared_at = sa.func.max(ComparisonRow.created_at, type_=UtcDateTime())
+    query = sa.select(*pair, compared_at).group_by(*pair).order_by(newest.desc()).limit(limit)
+    if candidate_id is not None:
+        query = query.where(ComparisonRow.candidate_id == candidate_id)
+    with store.database.read() as session:
+        return [ComparedPair(*row) for row in session.execute(query)]
+
+
+def scores_of(store: Store, row: ComparisonRow) -> tuple[Evaluation, Evaluation] | None:
+    """The scores that a comparison was made from, the baseline's first; None if they are gone."""
+    old, new = (
+        evaluations.find(store, checkpoint_id, row.set_digest, row.image_size)
+        for checkpoint_id in (row.baseline_id, row.candidate_id)
+    )
+    return (old, new) if old and new else None
 
 
 def changes_of(row: ComparisonRow) -> Comparison:

@@ -39,11 +39,18 @@ def verdict_on(store: Store, run: Run) -> Decision:
 def known(
     store: Store, baseline_id: str, candidate_id: str, promotion: Promotion = "manual"
 ) -> Judgement | None:
-    """What two checkpoints were found to be when they were last compared, if ever; scores nothing."""
+    """What two checkpoints were found to be when they were last compared, if ever; scores nothing.
+
+    Where a run did that, what it held the candidate against further back counts too, so that its verdict is
+    the same everywhere.
+    """
     rows = comparisons.of_pair(store, baseline_id, candidate_id)
-    if not any(row.set_name == BASE_TEST for row in rows):
+    on_test = next((row for row in rows if row.set_name == BASE_TEST), None)
+    if on_test is None:
         return None
-    return judgement(store, rows, baseline_id, promotion)
+    of_run = comparisons.of_run(store, on_test.run_id) if on_test.run_id else []
+    ancestors = [row for row in of_run if row.baseline_id != baseline_id]
+    return judgement(store, [*rows, *ancestors], baseline_id, promotion)
 
 
 def judgement(store: Store, rows: Sequence[Comparison], baseline_id: str, promotion: Promotion) -> Judgement:

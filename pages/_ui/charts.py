@@ -22,15 +22,16 @@ Curves = dict[str, list[Point]]
 Chart = dict[str, Any]
 
 
-def draw(key: str, chart: Chart, alt: str) -> None:
+def draw(key: str, chart: Chart, alt: str, height_px: int = _HEIGHT_PX) -> None:
     """Put a chart on the screen; the same key keeps the same chart while its data change.
 
     Args:
         key: Names the chart on its screen.
         chart: From one of the functions below.
         alt: What it shows, for those who cannot see it.
+        height_px: On the screen.
     """
-    st.echarts_chart(chart, key=key, height=_HEIGHT_PX, alt=alt)
+    st.echarts_chart(chart, key=key, height=height_px, alt=alt)
 
 
 def losses(batches: Sequence[dict[str, Any]]) -> Chart:

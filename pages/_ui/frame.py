@@ -74,6 +74,11 @@ def _screens() -> list[st.Page]:
             help="Every fine-tune: its curves while it learns, its verdict when it ended.",
         ),
         st.Page(
+            _SCREENS / "compare.py",
+            title=":material/compare: Compare",
+            help="Two models on the same images: verdict, figures, and what each sees.",
+        ),
+        st.Page(
             _SCREENS / "models.py",
             title=":material/deployed_code: Models",
             help="What is live, what was, and every candidate: promote, roll back, download, export.",

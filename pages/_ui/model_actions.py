@@ -5,7 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.errors import TmsError
-from core.registry import checkpoints, ledger, onnx_exports, promotion
+from core.registry import checkpoints, ledger, onnx_exports, promotion, publish
 from core.registry.checkpoint_views import CheckpointView
 from core.registry.ledger import PublishedModel
 from core.registry.onnx_exports import OnnxExport
@@ -45,6 +45,17 @@ def go_back_button(store: Store, live_id: str, target_id: str) -> None:
                 ),
                 f"{target} is live again.",
             )
+
+
+def publish_button(store: Store, checkpoint: CheckpointView) -> None:
+    """Whichever makes a checkpoint live: promote it, or go back to it; nothing if it is live."""
+    live = publish.champion(store)
+    if checkpoint.is_live:
+        return
+    if live is not None and checkpoint.was_live:
+        go_back_button(store, live.id, checkpoint.id)
+    else:
+        promote_button(store, checkpoint, live.id if live else None)
 
 
 def promote_button(store: Store, checkpoint: CheckpointView, live_id: str | None) -> None:

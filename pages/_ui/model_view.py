@@ -7,6 +7,7 @@ from core.registry.checkpoint_views import CheckpointView
 from core.registry.lineage import lineage
 from core.store import Store
 from pages._ui import frame, model_actions
+from pages._ui.compare_list import link_to_comparison
 from pages._ui.model_list import link_to_model, state_badge
 from pages._ui.outcome import VERDICTS
 from pages._ui.run_list import link_to
@@ -26,13 +27,18 @@ def draw(store: Store, checkpoint: CheckpointView) -> None:
 
 
 def _acts(store: Store, checkpoint: CheckpointView) -> None:
-    live = publish.champion(store)
-    with st.container(horizontal=True):
-        if not checkpoint.is_live and live is not None and checkpoint.was_live:
-            model_actions.go_back_button(store, live.id, checkpoint.id)
-        elif not checkpoint.is_live:
-            model_actions.promote_button(store, checkpoint, live.id if live else None)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        model_actions.publish_button(store, checkpoint)
         model_actions.files(store, checkpoint)
+        _compare(store, checkpoint)
+
+
+def _compare(store: Store, checkpoint: CheckpointView) -> None:
+    live = publish.champion(store)
+    if live is not None and not checkpoint.is_live:
+        link_to_comparison(checkpoint.id, live.id, "Compare with the champion")
+    elif checkpoint.parent_id:
+        link_to_comparison(checkpoint.id, checkpoint.parent_id, "Compare with what it was made from")
 
 
 def _facts(store: Store, checkpoint: CheckpointView) -> None:

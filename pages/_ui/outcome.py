@@ -11,7 +11,7 @@ VERDICTS: dict[Verdict, str] = {
     "fail": "got worse",
     "not_enough_evidence": "not enough evidence",
 }
-_ICONS: dict[Verdict, str] = {
+VERDICT_ICONS: dict[Verdict, str] = {
     "pass": ":material/check_circle:",
     "fail": ":material/trending_down:",
     "not_enough_evidence": ":material/help:",
@@ -34,7 +34,7 @@ def headline(summary: FineTuneSummary) -> str:
 def verdict_note(summary: FineTuneSummary) -> None:
     """The verdict with its reason, coloured by what it means."""
     box = st.success if summary.promoted else st.warning if summary.verdict == "fail" else st.info
-    box(f"**{headline(summary)}**\n\n{plain(summary.verdict_reason)}", icon=_ICONS[summary.verdict])
+    box(f"**{headline(summary)}**\n\n{plain(summary.verdict_reason)}", icon=VERDICT_ICONS[summary.verdict])
 
 
 def gain(summary: FineTuneSummary) -> str:
@@ -53,5 +53,5 @@ def outcome(run: RunView) -> str:
 def outcome_icon(run: RunView) -> str:
     """An icon for how a run ended."""
     if run.summary:
-        return _ICONS[run.summary.verdict]
+        return VERDICT_ICONS[run.summary.verdict]
     return ":material/error:" if run.error else ":material/block:"

@@ -29,10 +29,19 @@ def picture_of(store: Store, sample_id: str, *, is_thumbnail: bool) -> str:
         BlobDamaged: If it is missing or was altered, and BlobStoreUnavailable if the store does not answer.
     """
     content = content_of(store, sample_id, is_thumbnail=is_thumbnail)
+    return served(content, f"{sample_id}-{'thumbnail' if is_thumbnail else 'image'}")
+
+
+def served(content: bytes, place: str) -> str:
+    """The address of an image file that this screen shows.
+
+    Args:
+        content: The file.
+        place: Names it on the screen; nothing else there has this name.
+    """
     if not runtime.exists():
         return ""
     kind = next(kind for start, kind in _MEDIA_TYPES.items() if content.startswith(start))
-    place = f"{sample_id}-{'thumbnail' if is_thumbnail else 'image'}"
     return runtime.get_instance().media_file_mgr.add(content, kind, place)
 
 

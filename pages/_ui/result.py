@@ -8,8 +8,10 @@ from core.evaluation.metrics import ClassScore
 from core.registry.evaluations import evaluations_of
 from core.schemas import FineTuneSummary, QuarantinedImage
 from core.store import Store
+from core.store.runs import get_row
 from core.store.tables import Evaluation
 from pages._ui.charts import METRICS
+from pages._ui.compare_list import link_to_comparison
 from pages._ui.outcome import verdict_note
 from pages._ui.words import count, plain, points, points_change, short_id
 
@@ -24,6 +26,8 @@ def draw(store: Store, summary: FineTuneSummary) -> None:
         st.subheader("Old against new", anchor=False)
         _overall(summary)
         _per_class(evaluations_of(store, summary.run_id), summary.checkpoint_id)
+        if before := get_row(store, summary.run_id).parent_id:
+            link_to_comparison(summary.checkpoint_id, before, "Compare image by image")
     with right.container(border=True):
         st.subheader("What it learned from", anchor=False)
         _composition(summary)

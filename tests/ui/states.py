@@ -166,9 +166,10 @@ def finish_run(
     old: float = 0.412,
     new: float = 0.447,
     took: timedelta = timedelta(0),
+    candidate_id: str | None = None,
     **more: Any,
 ) -> None:
-    candidate_id = add_checkpoint(store, run_id)
+    candidate_id = candidate_id or add_checkpoint(store, run_id)
     _evaluate(store, run_id, champion_id, old)
     _evaluate(store, run_id, candidate_id, new)
     summary = _summary(run_id, candidate_id, champion_id, promoted=promoted, old=old, new=new) | more

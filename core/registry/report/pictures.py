@@ -1,41 +1,16 @@
 """Images with boxes, as part of the page itself."""
 
 import base64
-import io
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-from PIL import Image, ImageOps
 
 from core.dataset.images import LabelledImage
+from core.dataset.pictures import small_jpeg
 from core.errors import TmsError
+from core.registry.changed_images import DrawnBox
 from core.registry.report.markup import Html, element
 from core.store import Store
 
 _SIDE_PX = 420
-_JPEG_QUALITY = 80
-
-
-@dataclass(frozen=True)
-class DrawnBox:
-    """A box to draw: corners in pixels of the upright image, what is written at it, and how it looks."""
-
-    xyxy: Sequence[float]
-    text: str
-    look: str
-
-
-def labels_of(image: LabelledImage, class_names: Sequence[str]) -> list[DrawnBox]:
-    """The boxes that an image is labelled with."""
-    boxes = []
-    for label in image.labels:
-        center_x, center_y = label.center_x * image.width_px, label.center_y * image.height_px
-        half_width, half_height = label.width * image.width_px / 2, label.height * image.height_px / 2
-        xyxy = (center_x - half_width, center_y - half_height, center_x + half_width, center_y + half_height)
-        boxes.append(DrawnBox(xyxy, class_names[label.class_id], "label"))
-    return boxes
 
 
 def picture(store: Store, image: LabelledImage, boxes: Sequence[DrawnBox], caption: str) -> Html:
@@ -48,7 +23,7 @@ def picture(store: Store, image: LabelledImage, boxes: Sequence[DrawnBox], capti
         caption: What is written below.
     """
     try:
-        content = _small_jpeg(_file_of(store, image))
+        content = base64.b64encode(small_jpeg(store, image, _SIDE_PX)).decode()
     except (TmsError, OSError, ValueError):
         return element("figure", element("p", "This image is not on this host any more.", class_="empty"))
     drawing = element(
@@ -62,21 +37,6 @@ def picture(store: Store, image: LabelledImage, boxes: Sequence[DrawnBox], capti
         aria_label=caption,
     )
     return element("figure", drawing, element("figcaption", caption), class_="picture")
-
-
-def _file_of(store: Store, image: LabelledImage) -> Path:
-    return image.path if image.path.is_file() else store.blobs.local_path(image.sha256)
-
-
-def _small_jpeg(path: Path) -> str:
-    with warnings.catch_warnings(), Image.open(path) as opened:
-        # What lies here was taken in or is the operator's own.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        small = ImageOps.exif_transpose(opened).convert("RGB")
-    small.thumbnail((_SIDE_PX, _SIDE_PX))
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=_JPEG_QUALITY)
-    return base64.b64encode(file.getvalue()).decode()
 
 
 def _box(box: DrawnBox, side_px: int) -> Html:

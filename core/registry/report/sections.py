@@ -5,31 +5,19 @@ from typing import Any
 
 from core.dataset.images import LabelledImage, boxes_per_class
 from core.evaluation.comparison import Comparison
-from core.evaluation.image_changes import Claim, Difference, ImageChanges
+from core.evaluation.image_changes import ImageChanges
 from core.evaluation.intervals import Change
+from core.registry.changed_images import better, claims_of, in_words, labels_of, worse
 from core.registry.report.charts import interval_chart, line_chart
 from core.registry.report.facts import Facts
 from core.registry.report.markup import Html, element, joined, section, table
-from core.registry.report.pictures import DrawnBox, labels_of, picture
+from core.registry.report.pictures import picture
 from core.schemas import Hyperparameters
 from core.store import Store
 
-_METRICS = {
-    "ap50_95": "AP50-95", "ap50": "AP50", "precision": "Precision", "recall": "Recall", "f1": "F1",
-}  # fmt: skip
 _MOST_PICTURES = 12
 _MOST_CHANGED = 8
 _VERDICTS = {"pass": "Pass", "fail": "Fail", "not_enough_evidence": "Not enough evidence"}
-_KINDS = {
-    "lost": "no longer found",
-    "class_wrong": "now takes it for another class",
-    "worse_box": "box fits worse",
-    "false_alarm": "new false alarm",
-    "found": "now found",
-    "class_right": "class is right now",
-    "better_box": "box fits better",
-    "alarm_gone": "false alarm is gone",
-}
 
 
 def verdict(facts: Facts) -> Html:
@@ -156,9 +144,7 @@ def comparison(facts: Facts) -> Html | None:
 
 
 def _compared(compared: Comparison) -> Iterable[Html]:
-    changes = [(label, getattr(compared.overall, name)) for name, label in _METRICS.items()]
-    changes += [(f"{one.class_name}: AP50-95", one.ap50_95) for one in compared.per_class]
-    known = [(name, change) for name, change in changes if change.delta is not None]
+    known = compared.known_changes()
     yield element("h3", f"{compared.set_name.capitalize()} set, {compared.image_count} images")
     yield element(
         "p",
@@ -167,7 +153,11 @@ def _compared(compared: Comparison) -> Iterable[Html]:
     )
     yield interval_chart(
         "Change in points, with 95 % intervals",
-        [(name, change.delta, change.low_95, change.high_95) for name, change in known],
+        [
+            (name, change.delta, change.low_95, change.high_95)
+            for name, change in known
+            if change.delta is not None
+        ],
     )
     rows = [
         [name, *_pair(change.old, change.new), _interval(change), _p_value(change)] for name, change in known
@@ -190,47 +180,37 @@ def changed_images(store: Store, facts: Facts) -> Html | None:
     if not facts.changes or facts.frozen is None:
         return None
     known = {image.sha256: image for image in facts.frozen.images()}
-    found = [(known[change.sha256], change) for change in facts.changes if change.sha256 in known]
-    worse = sorted((one for one in found if one[1].harm > 0), key=lambda one: -one[1].harm)
-    better = sorted((one for one in found if one[1].gain > 0), key=lambda one: -one[1].gain)
+    found = [change for change in facts.changes if change.sha256 in known]
     legend = element(
         "p", "Labels are green, the champion's detections orange, the candidate's blue.", class_="small"
     )
     return section(
         "Images that changed",
         legend,
-        *_changed(store, facts, "Worse", worse),
-        *_changed(store, facts, "Better", better),
+        *_changed(store, facts, known, "Worse", worse(found)),
+        *_changed(store, facts, known, "Better", better(found)),
     )
 
 
 def _changed(
-    store: Store, facts: Facts, title: str, found: Sequence[tuple[LabelledImage, ImageChanges]]
+    store: Store,
+    facts: Facts,
+    known: Mapping[str, LabelledImage],
+    title: str,
+    found: Sequence[ImageChanges],
 ) -> Iterable[Html]:
     yield element("h3", f"{title}: {_count(len(found), 'image', 'images')}")
     pictures = [
-        picture(store, image, _changed_boxes(facts, image, change), _in_words(facts, change))
-        for image, change in found[:_MOST_CHANGED]
+        _changed_picture(store, facts, known[change.sha256], change) for change in found[:_MOST_CHANGED]
     ]
     yield element("div", *pictures, class_="gallery")
 
 
-def _changed_boxes(facts: Facts, image: LabelledImage, change: ImageChanges) -> list[DrawnBox]:
-    seen = [
-        DrawnBox(claim.xyxy, f"{_name(facts, claim)} {claim.confidence:.2f}", side)
-        for one in change.differences
-        for side, claim in (("old", one.old), ("new", one.new))
-        if claim
-    ]
-    return labels_of(image, facts.class_names) + seen
-
-
-def _in_words(facts: Facts, change: ImageChanges) -> str:
-    return "; ".join(f"{_name(facts, one)}: {_KINDS[one.kind]}" for one in change.differences)
-
-
-def _name(facts: Facts, named: Claim | Difference) -> str:
-    return facts.class_names[named.class_id]
+def _changed_picture(store: Store, facts: Facts, image: LabelledImage, change: ImageChanges) -> Html:
+    names = facts.class_names
+    claims = [box for one in change.differences for box in claims_of(one, names)]
+    words = "; ".join(in_words(one, names) for one in change.differences)
+    return picture(store, image, labels_of(image, names) + claims, words)
 
 
 def learned_images(store: Store, facts: Facts) -> Html | None:

@@ -220,3 +220,44 @@ def test_a_pair_that_was_compared_before_is_known_and_its_newest_sets_count(stor
     assert [comparisons.changes_of(row).image_count for row in known.comparisons] == [40]
     assert known.decision.verdict == "not_enough_evidence"
     assert verdicts.known(store, pair[1].id, pair[0].id) is None
+
+
+def test_pairs_that_were_compared_are_listed_once_the_last_first(any_store):
+    store, images = any_store, make_set()
+    old, new, other = (register(store, content) for content in (b"old", b"new", b"other"))
+    assert comparisons.recent_pairs(store, limit=9) == []
+    old_score, new_score, other_score = (record(store, one, images) for one in (old, new, other))
+    _keep(store, images, old_score, new_score)
+    _keep(store, images, old_score, other_score)
+    grown = make_set(count=41)
+    last = _keep(store, grown, record(store, old, grown), record(store, new, grown))
+    found = comparisons.recent_pairs(store, limit=9)
+    assert [(one.baseline_id, one.candidate_id) for one in found] == [(old.id, new.id), (old.id, other.id)]
+    assert found[0].compared_at == last.created_at
+    assert comparisons.recent_pairs(store, limit=1) == found[:1]
+    assert comparisons.recent_pairs(store, limit=9, candidate_id=other.id) == found[1:]
+
+
+def test_the_scores_of_a_comparison_are_found_as_long_as_they_are_kept(store, pair):
+    images = make_set()
+    scores = tuple(record(store, one, images) for one in pair)
+    row = _keep(store, images, *scores)
+    assert [one.id for one in comparisons.scores_of(store, row)] == [one.id for one in scores]
+    with store.database.write() as session:
+        session.execute(sa.delete(Evaluation).where(Evaluation.id == scores[0].id))
+    assert comparisons.scores_of(store, row) is None
+
+
+def test_a_pair_that_a_run_compared_has_the_verdict_of_the_run(store):
+    first, second, third = (register(store, content) for content in (b"1", b"2", b"3"))
+    promote(store, first, None)
+    promote(store, second, first.id)
+    images = make_set()
+    run = make_run(store, second.id)
+    candidate = record(store, third, images, run.id, looseness_px=6)
+    for baseline, looseness in ((second, 5.5), (first, 1)):
+        before = record(store, baseline, images, run.id, looseness_px=looseness)
+        _keep(store, images, before, candidate, run.id)
+    known = verdicts.known(store, second.id, third.id)
+    assert known.decision.reason == verdicts.verdict_on(store, run).reason
+    assert known.decision.verdict == "fail"
