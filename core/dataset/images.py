@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from core.store.ids import canonical_digest
 
@@ -90,17 +90,26 @@ class LabelledImage(BaseModel):
 
 
 class ImageSet(BaseModel):
-    """A frozen set of labelled images, such as the base test set."""
+    """A frozen set of labelled images, such as the base test set.
+
+    The images are in the order of their contents, whatever the files are called: what was seen in them is
+    kept by position, which sets of one digest have in common.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     images: tuple[LabelledImage, ...]
 
+    @field_validator("images")
+    @classmethod
+    def _in_order(cls, images: tuple[LabelledImage, ...]) -> tuple[LabelledImage, ...]:
+        return tuple(sorted(images, key=LabelledImage.identity))
+
     @property
     def digest(self) -> str:
         """sha256 over contents and boxes; the order and place of the files do not matter."""
-        return canonical_digest(sorted(image.identity() for image in self.images))
+        return canonical_digest([image.identity() for image in self.images])
 
 
 def boxes_per_class(images: Iterable[LabelledImage], class_names: Sequence[str]) -> dict[str, int]:
