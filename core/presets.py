@@ -26,7 +26,7 @@ PRESETS: dict[PresetName, Preset] = {
         Preset(
             name="quick",
             title="Quick touch-up",
-            sentence="Three passes with a little replay: for a handful of corrections, to see soon what they do.",
+            sentence="Three passes, a little replay: for a handful of corrections, to see soon what they do.",
             hyperparameters=Hyperparameters(epochs=3, train_replay=50),
         ),
         Preset(

@@ -160,7 +160,7 @@ class Hyperparameters(Wire):
         gt=0,
         le=1,
         title="Share of new weights",
-        description="Share of the new weights in the candidate; the rest is the champion's. 1 is no blending.",
+        description="Share of the new weights in the candidate; the rest is the champion's. 1 is none.",
     )
     seed: int = Field(config.DEFAULT_SEED, ge=0, le=2**31 - 1, description="Seed of every random choice.")
     device: Device | None = Field(

@@ -100,7 +100,7 @@ def _of_judging(request: RetrainRequest, parts: Prospect) -> Iterator[str]:
     unproven = " With proven_gain it is then not published." if request.promotion == "proven_gain" else ""
     if not held_out:
         yield (
-            "No feedback is kept for judging yet, so no gain on it can be proven; it is from the time on that "
+            "No feedback is kept for judging yet, so no gain on it can be proven; some of it is, once "
             f"{HOLDOUT_STARTS_AT} samples are approved.{unproven}"
         )
     elif group_count < FEW_GROUPS:

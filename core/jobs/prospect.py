@@ -84,5 +84,7 @@ def glimpse(epoch: DatasetRevision, most: int) -> list[tuple[SampleRole, Labelle
     ]
 
 
-def _drawn(images: list[LabelledImage] | tuple[LabelledImage, ...], most: int, seed: int) -> Iterator[LabelledImage]:
+def _drawn(
+    images: list[LabelledImage] | tuple[LabelledImage, ...], most: int, seed: int
+) -> Iterator[LabelledImage]:
     yield from sorted(images, key=lambda image: canonical_digest([seed, image.sha256]))[:most]
