@@ -82,7 +82,7 @@ def _nothing_approved(store: Store) -> None:
         "A fine-tune learns from approved feedback. It is counted here as soon as somebody approves it.",
     )
     if pending or not store.settings.is_demo:
-        label = f"Review {count(pending, 'image')} that wait" if pending else "Import feedback"
+        label = f"Review what waits: {count(pending, 'image')}" if pending else "Import feedback"
         where = {"status": "pending"} if pending else {"view": "import"}
         st.page_link("pages/review.py", label=label, icon=":material/rate_review:", query_params=where)
     else:
@@ -153,7 +153,8 @@ def _place(store: Store, outlook: QueueOutlook) -> str:
         return f"{_ahead(outlook)}. No worker is there; start one: python -m core.jobs.worker"
     if outlook.wait_s is None:
         return f"{_ahead(outlook)}; how long they take is not known yet."
-    return f"{_ahead(outlook)}; it would start {f'in {duration(outlook.wait_s)}' if outlook.wait_s else 'at once'}."
+    start = f"in {duration(outlook.wait_s)}" if outlook.wait_s else "at once"
+    return f"{_ahead(outlook)}; it would start {start}."
 
 
 def _ahead(outlook: QueueOutlook) -> str:
@@ -166,10 +167,9 @@ def _what_it_does(request: RetrainRequest, seen: DatasetPreview) -> str:
     if not seen.feedback_samples:
         return "It can start once something is approved."
     replay = f" and {count(seen.replay_samples, 'replayed image')}" if seen.replay_samples else ""
-    return (
-        f"Learns {count(request.epochs, 'epoch')} of {count(seen.feedback_samples, 'feedback image')}{replay}, "
-        f"judges old and new weights on the same images, and {_PUBLISHES[request.promotion]}."
-    )
+    epoch = f"{count(seen.feedback_samples, 'feedback image')}{replay}"
+    learns = f"Learns {count(request.epochs, 'epoch')} of {epoch}"
+    return f"{learns}, judges old and new weights on the same images, and {_PUBLISHES[request.promotion]}."
 
 
 def start(store: Store, ticket: str) -> None:
