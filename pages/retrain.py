@@ -2,14 +2,13 @@
 
 import streamlit as st
 
-from pages._ui import frame, retrain_code, retrain_draft, retrain_form, retrain_outlook
+from pages._ui import frame, leaving, retrain_code, retrain_draft, retrain_form, retrain_outlook
 
 store = frame.require()
 
-# Opened from the navigation it has no address of its own, and a reload would lose what was set.
-retrain_draft.keep(retrain_draft.current())
-
 st.title("Retrain", anchor=False)
+leaving.go("One moment, it is being opened.")
+retrain_draft.open_form()
 left, right = st.columns([2, 3], gap="large")
 with left:
     retrain_form.draw(retrain_outlook.pool_size(store))

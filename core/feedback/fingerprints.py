@@ -58,12 +58,9 @@ def take(upright: Image.Image) -> tuple[Fingerprint, bytes]:
     return Fingerprint(digest.hexdigest(), str(imagehash.phash(small))), file.getvalue()
 
 
-def thumbnail_of_file(path: Path, max_pixels: int) -> bytes | None:
-    """The thumbnail of an image file as a JPEG file, or None if it is none that can be shown."""
-    try:
-        return take(normalise(path.read_bytes(), max_pixels).picture)[1]
-    except (OSError, Refusal):
-        return None
+def thumbnail(content: bytes, max_pixels: int) -> bytes:
+    """The thumbnail of an image file, as a JPEG file; raises as `images.normalise`."""
+    return take(normalise(content, max_pixels).picture)[1]
 
 
 def of_files(store: Store, files: Mapping[str, Path]) -> list[Fingerprint]:

@@ -28,15 +28,11 @@ def picture_of(store: Store, sample_id: str, *, is_thumbnail: bool) -> str:
         NotFound: If there is no image.
         BlobDamaged: If it is missing or was altered, and BlobStoreUnavailable if the store does not answer.
     """
-    place = f"{sample_id}-{'thumbnail' if is_thumbnail else 'image'}"
-    return address_of(content_of(store, sample_id, is_thumbnail=is_thumbnail), place)
-
-
-def address_of(content: bytes, place: str) -> str:
-    """The address of an image file for the viewer's browser, until another takes its place on the screen."""
+    content = content_of(store, sample_id, is_thumbnail=is_thumbnail)
     if not runtime.exists():
         return ""
     kind = next(kind for start, kind in _MEDIA_TYPES.items() if content.startswith(start))
+    place = f"{sample_id}-{'thumbnail' if is_thumbnail else 'image'}"
     return runtime.get_instance().media_file_mgr.add(content, kind, place)
 
 

@@ -5,6 +5,7 @@ screens are looked at.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,33 +67,34 @@ def _valid(name: str, value: Any) -> Any:
         raise ValueError(error.errors()[0]["msg"]) from error
 
 
-def current() -> Draft:
-    """What the address says, else what this viewer left; what is no value of a field is passed over."""
+def open_form() -> None:
+    """Take up what the address says, else what this viewer left, and have the address say it."""
     named = {name: st.query_params[name] for name in (_PRESET, *FIELDS) if name in st.query_params}
-    return _read(named or st.session_state.get(_SESSION, {}))
+    keep(_read(named) if named else current())
+
+
+def current() -> Draft:
+    """What the form says."""
+    return _read(st.session_state.get(_SESSION, {}))
 
 
 def _read(named: Mapping[str, Any]) -> Draft:
+    """The draft that the names stand for; what is no value of a field is passed over."""
     preset: PresetName = named.get(_PRESET, DEFAULT_PRESET.name)
     draft = Draft(PRESETS.get(preset, DEFAULT_PRESET), {})
     for name in FIELDS:
         if name in named:
-            try:
+            with suppress(ValueError):
                 draft = draft.with_change(name, named[name])
-            except ValueError:
-                continue
     return draft
 
 
 def keep(draft: Draft) -> None:
-    """Write it into the address and the session."""
+    """Write it into the session and the address."""
     named = dict(draft.changes)
     if draft.preset is not DEFAULT_PRESET:
         named[_PRESET] = draft.preset.name
     st.session_state[_SESSION] = named
-    for name in (_PRESET, *FIELDS):
-        text = str(named[name]) if name in named else None
-        if text is None:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != text:
-            st.query_params[name] = text
+    address = {name: str(value) for name, value in named.items()}
+    if st.query_params.to_dict() != address:
+        st.query_params.from_dict(address)

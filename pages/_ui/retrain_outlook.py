@@ -11,14 +11,13 @@ from core.schemas import DatasetPreview, Promotion, RetrainRequest
 from core.store import Store
 from core.store.ids import canonical_digest
 from core.store.run_views import QueueOutlook, queue_outlook
-from pages._ui import frame, retrain_composition, retrain_draft, retrain_mix
+from pages._ui import frame, leaving, retrain_composition, retrain_draft, retrain_mix
 from pages._ui.demo import collect_demo
 from pages._ui.notes import nothing_here, problem
 from pages._ui.retrain_parts import parts_of
 from pages._ui.words import count, duration, plain
 
 _EVERY_S = 2
-_STARTED = "retrain_started"
 _TICKET = "retrain_ticket"
 _PUBLISHES: dict[Promotion, str] = {
     "no_regression": "publishes the new weights unless they are worse",
@@ -39,8 +38,8 @@ def pool_size(store: Store) -> int | None:
 @st.fragment(run_every=_EVERY_S)
 def draw(store: Store) -> None:
     """The whole right side, kept up to date with the form and with what others approve."""
-    _open_what_was_started()
-    retrain_mix.open_what_was_clicked()
+    if leaving.is_wanted():
+        st.rerun()
     request = retrain_draft.current().request
     try:
         parts = parts_of(store)
@@ -55,11 +54,6 @@ def draw(store: Store) -> None:
     epoch = parts.first_epoch(request.hyperparameters)
     retrain_composition.draw(parts, epoch)
     retrain_mix.draw(store, epoch)
-
-
-def _open_what_was_started() -> None:
-    if run_id := st.session_state.pop(_STARTED, None):
-        st.switch_page("pages/runs.py", query_params={"run": run_id})
 
 
 def _without_base_set(store: Store, error: TmsError) -> None:
@@ -188,9 +182,9 @@ def start(store: Store, ticket: str) -> None:
     except TmsError as error:
         st.toast(plain(error.detail), icon=":material/error:")
         return
-    st.session_state[_STARTED] = submitted.run_id
     # The next button that is drawn starts another run.
     st.session_state.pop(_TICKET, None)
+    leaving.leave_for("pages/runs.py", run=submitted.run_id)
 
 
 def _warnings(seen: DatasetPreview) -> None:

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.feedback import review
-from core.feedback.samples import get_sample
 from core.store import Store
 from core.store.run_views import list_runs
 from core.store.tables import Run
@@ -46,7 +44,7 @@ def expect_images(page: Page, feedback: int, replay: int) -> None:
 
 
 def test_form_is_followed_and_what_others_approve_too(
-    page: Page, product: Product, shared: Store, waiting: list[str]
+    page: Page, chromium: Browser, product: Product, waiting: list[str]
 ) -> None:
     watch = Watch.on(page)
     page.goto(f"{product.url}/retrain")
@@ -61,13 +59,11 @@ def test_form_is_followed_and_what_others_approve_too(
     page.wait_for_url("**/retrain?train_replay=3")
 
     page.evaluate("window.sameDocument = true")
-    review.decide(
-        shared,
-        waiting[0],
-        "approved",
-        seen_revision=get_sample(shared, waiting[0]).revision,
-        actor="anna",
-    )
+    with open_page(chromium) as other:
+        other.goto(f"{product.url}/review?sample={waiting[0]}")
+        expect(other.locator("[data-listens]")).to_be_attached()
+        other.keyboard.press("a")
+        expect(other.get_by_role("cell", name="approved it")).to_be_visible()
     expect_images(page, 2, 3)
     expect(page.get_by_role("option", name="Feedback: ")).to_have_count(2)
     assert page.evaluate("window.sameDocument")
@@ -92,7 +88,7 @@ def test_every_text_can_be_read(chromium: Browser, product: Product, theme: str)
         page.get_by_text("The same by script").click()
         page.get_by_text("Rarely changed").click()
         expect(page.get_by_text("/api/retrain")).to_be_visible()
-        expect(page.get_by_label("Device")).to_be_visible()
+        expect(page.get_by_role("textbox", name="Device")).to_be_visible()
         # A slider's value is a child of its handle in the page, but drawn above it.
         faults = [text for text in low_contrast(page) if not text.startswith("1.00")]
         assert faults == []
