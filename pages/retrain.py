@@ -7,11 +7,13 @@ from pages._ui import frame, leaving, retrain_code, retrain_draft, retrain_form,
 store = frame.require()
 
 st.title("Retrain", anchor=False)
-leaving.go("One moment, it is being opened.")
 retrain_draft.open_form()
 left, right = st.columns([2, 3], gap="large")
 with left:
     retrain_form.draw(retrain_outlook.pool_size(store))
 with right:
-    retrain_outlook.draw(store)
-    retrain_code.draw(store.settings, retrain_draft.current().request)
+    if leaving.is_wanted():
+        leaving.go("One moment, it is being opened.")
+    else:
+        retrain_outlook.draw(store)
+        retrain_code.draw(store.settings, retrain_draft.current().request)

@@ -31,19 +31,18 @@ def is_wanted() -> bool:
 
 
 def go(words: str) -> None:
-    """First in the script of the screen: leave if that was asked for, and stop here.
+    """Leave, in place of the fragments, and where they stood: one that is late may still draw there.
+
+    Not with `st.stop` behind it: then Streamlit would not forget the fragments.
 
     Args:
         words: What is said meanwhile; Markdown, so never data.
     """
-    if not is_wanted():
-        return
     if st.session_state.pop(_IS_SHOWN, False):
         page, query = st.session_state.pop(_TARGET)
         st.switch_page(page, query_params=query)
     st.info(words, icon=":material/arrow_forward:")
     _component()(key="leaving", on_shown_change=_is_shown, height=1)
-    st.stop()
 
 
 def _is_shown() -> None:
