@@ -99,6 +99,7 @@ def test_double_click_starts_one_run_and_opens_it(page: Page, product: Product, 
     watch = Watch.on(page)
     page.goto(f"{product.url}/retrain?preset=quick&epochs=5&replay_strategy=balanced")
     expect(page.get_by_text("Learns 5 epochs of")).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.get_by_role("button", name="Start fine-tune").dblclick()
     page.wait_for_url("**/runs?run=run-*")
     (run,) = list_runs(shared)
