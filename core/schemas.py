@@ -95,13 +95,20 @@ class Hyperparameters(Wire):
     epochs: int = Field(
         config.DEFAULT_EPOCHS, ge=1, le=1_000, description="Passes over the mixed training set."
     )
-    batch_size: int = Field(config.DEFAULT_BATCH_SIZE, ge=1, le=512, description="Images per optimizer step.")
+    batch_size: int = Field(
+        config.DEFAULT_BATCH_SIZE,
+        ge=1,
+        le=512,
+        description="Images per optimizer step.",
+        json_schema_extra={"unit": "images"},
+    )
     image_size: int = Field(
         config.DEFAULT_IMAGE_SIZE,
         ge=64,
         le=2_048,
         multiple_of=32,
         description="Longer side of the training image, in pixels; a multiple of 32.",
+        json_schema_extra={"unit": "px"},
     )
     learning_rate: float = Field(
         config.DEFAULT_LEARNING_RATE, gt=0, le=1, description="Peak learning rate; 0.0001 to 0.001 is usual."
@@ -116,13 +123,16 @@ class Hyperparameters(Wire):
         config.DEFAULT_FREEZE,
         ge=0,
         le=100,
+        title="Frozen modules",
         description="Leading modules of the model that stay as they are; 10 is the backbone of YOLOv8.",
     )
     train_replay: int = Field(
         config.DEFAULT_TRAIN_REPLAY,
         ge=0,
         le=100_000,
+        title="Replay in each epoch",
         description="Images of the replay pool mixed into each epoch, against forgetting.",
+        json_schema_extra={"unit": "images"},
     )
     replay_strategy: ReplayStrategy = Field(
         "stream",
@@ -131,15 +141,25 @@ class Hyperparameters(Wire):
     )
     optimizer: Optimizer = Field("AdamW", description="Optimizer; always set, never guessed.")
     patience: int = Field(
-        0, ge=0, le=1_000, description="Epochs without a better tune score before training ends; 0 is never."
+        0,
+        ge=0,
+        le=1_000,
+        description="Epochs without a better tune score before training ends; 0 is never.",
+        json_schema_extra={"unit": "epochs"},
     )
     time_budget_s: float | None = Field(
-        None, gt=0, le=604_800, description="Seconds after which training ends with the best epoch so far."
+        None,
+        gt=0,
+        le=604_800,
+        title="Time budget",
+        description="Seconds after which training ends with the best epoch so far.",
+        json_schema_extra={"unit": "s"},
     )
     blend: float = Field(
         1.0,
         gt=0,
         le=1,
+        title="Share of new weights",
         description="Share of the new weights in the candidate; the rest is the champion's. 1 is none.",
     )
     seed: int = Field(config.DEFAULT_SEED, ge=0, le=2**31 - 1, description="Seed of every random choice.")

@@ -7,6 +7,7 @@ posted more than once, the newest approved sample stands for all.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
@@ -122,12 +123,17 @@ def _learned(by: sa.ColumnElement[bool]) -> sa.Select[int]:
 
 def labelled(store: Store, samples: Iterable[ApprovedSample]) -> list[LabelledImage]:
     """The samples as labelled images, read from the image store."""
-    return [_labelled(store, sample) for sample in samples]
+    return [_labelled(sample, store.blobs.local_path(sample.blob_sha256)) for sample in samples]
 
 
-def _labelled(store: Store, sample: ApprovedSample) -> LabelledImage:
+def without_files(samples: Iterable[ApprovedSample]) -> list[LabelledImage]:
+    """The samples as labelled images that no file belongs to: enough to count and to plan with."""
+    return [_labelled(sample, Path()) for sample in samples]
+
+
+def _labelled(sample: ApprovedSample, path: Path) -> LabelledImage:
     return LabelledImage(
-        path=store.blobs.local_path(sample.blob_sha256),
+        path=path,
         sha256=sample.blob_sha256,
         width_px=sample.width_px,
         height_px=sample.height_px,

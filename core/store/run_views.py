@@ -1,6 +1,7 @@
 """Runs as they are shown: one, all, and the queue with the time when each is expected to start."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heapify, heapreplace
 from statistics import median
@@ -16,6 +17,21 @@ from core.store.states import WORKING
 from core.store.tables import Run, utc_now
 
 _RUNS_TO_LEARN_FROM = 5
+
+
+@dataclass(frozen=True)
+class QueueOutlook:
+    """What a run that is handed in now finds.
+
+    Attributes:
+        working: Runs that are worked on.
+        waiting: Runs that wait, all of them ahead of it.
+        wait_s: Seconds until it may start; None where nothing tells the pace of those ahead.
+    """
+
+    working: int
+    waiting: int
+    wait_s: float | None
 
 
 def get_run(store: Store, run_id: str) -> RunView:
@@ -74,6 +90,22 @@ def expected_duration_s(store: Store, images: int, epochs: int) -> float | None:
     return round(pace * images * epochs, 1) if pace is not None else None
 
 
+def queue_outlook(store: Store) -> QueueOutlook:
+    """Where a run that is handed in now would stand, and when it may start."""
+    with store.database.read() as session:
+        queued = _queued(session)
+        working = session.scalar(sa.select(sa.func.count()).where(Run.status.in_(WORKING))) or 0
+        pace = _seconds_per_image(session)
+        if not (queued or working):
+            return QueueOutlook(0, 0, 0.0)
+        return QueueOutlook(working, len(queued), _wait_s(session, queued, pace) if pace else None)
+
+
+def _wait_s(session: Session, queued: list[Run], pace: float) -> float:
+    durations_s = [pace * _image_passes(run) for run in queued]
+    return start_times(_remaining_s(session, pace), [*durations_s, 0.0])[-1]
+
+
 def _view(run: Run, starts: dict[str, datetime | None]) -> RunView:
     start = starts.get(run.id)
     return RunView(
@@ -100,13 +132,18 @@ def _view(run: Run, starts: dict[str, datetime | None]) -> RunView:
 
 def _starts(session: Session) -> dict[str, datetime | None]:
     """The queued runs in their order, and when each is expected to start; None where nothing tells."""
-    queued = list(session.scalars(sa.select(Run).where(Run.status == "queued").order_by(Run.id)))
+    queued = _queued(session)
     pace = _seconds_per_image(session)
     if pace is None:
         return dict.fromkeys((run.id for run in queued), None)
     starts_s = start_times(_remaining_s(session, pace), [pace * _image_passes(run) for run in queued])
     now = utc_now()
     return {run.id: now + timedelta(seconds=s) for run, s in zip(queued, starts_s, strict=True)}
+
+
+def _queued(session: Session) -> list[Run]:
+    """In their order."""
+    return list(session.scalars(sa.select(Run).where(Run.status == "queued").order_by(Run.id)))
 
 
 def start_times(remaining_s: Iterable[float], durations_s: Iterable[float]) -> list[float]:

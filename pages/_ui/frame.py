@@ -69,6 +69,11 @@ def _screens() -> list[st.Page]:
             help="Every image and box that came in: correct, approve, reject, repair, import, export.",
         ),
         st.Page(
+            _SCREENS / "retrain.py",
+            title=":material/fitness_center: Retrain",
+            help="What the next fine-tune would learn from and how: set it, look at it, start it.",
+        ),
+        st.Page(
             _SCREENS / "runs.py",
             title=":material/model_training: Runs",
             help="Every fine-tune: its curves while it learns, its verdict when it ended.",

@@ -60,6 +60,8 @@ def _walk(product: Product, pages: Pages) -> None:
         _save("runs", theme, page.get_by_text("Published"))
         page.goto(f"{product.url}/review")
         _save("review", theme, page.get_by_role("heading", name="Review"))
+        page.goto(f"{product.url}/retrain?train_replay=24")
+        _save("retrain", theme, page.get_by_text("A look into the first epoch"))
         page.goto(f"{product.url}/compare")
         page.get_by_role("button", name="Open comparison").click(timeout=WAIT_MS)
         _save("compare", theme, page.get_by_role("heading", name="What each of them sees"))

@@ -9,6 +9,7 @@ from core.errors import ClaimLost, NotFound, RunCancelled, RunEnded, RunnerDied,
 from core.store import claims, run_views, runs
 from core.store.claims import MOST_SETBACKS, SILENT_BEFORE_TAKEOVER_S, Watch
 from core.store.ids import new_id
+from core.store.run_views import QueueOutlook
 from core.store.tables import Batch, LedgerEntry
 from tests.factories import image, request, save_epoch
 
@@ -344,6 +345,23 @@ def test_expected_starts_follow_the_pace_of_earlier_runs(store):
     assert views[second].expected_start_at <= views[third].expected_start_at
     assert [views[run_id].queue_position for run_id in (second, third)] == [0, 1]
     assert views[first].queue_position is views[first].expected_start_at is None
+
+
+def test_who_would_queue_now_is_told_his_place_and_the_time(store):
+    assert run_views.queue_outlook(store) == QueueOutlook(working=0, waiting=0, wait_s=0.0)
+    first, second = queue(store, epochs=2), queue(store, epochs=2)
+    owned = claims.under(store, claims.take_next(store, "a"))
+    assert run_views.queue_outlook(store) == QueueOutlook(working=1, waiting=1, wait_s=None)
+    for step in ("training", "evaluating", "succeeded"):
+        runs.enter(owned, first, step)
+    with store.database.write() as session:
+        run = runs.locked(session, first)
+        run.finished_at = run.started_at + timedelta(seconds=60)
+    # The one that waits takes as long as the first took.
+    assert run_views.queue_outlook(store) == QueueOutlook(working=0, waiting=1, wait_s=60.0)
+    queue(store, epochs=4)
+    assert run_views.queue_outlook(store) == QueueOutlook(working=0, waiting=2, wait_s=180.0)
+    assert run_views.get_run(store, second).queue_position == 0
 
 
 def test_each_queued_run_starts_when_a_worker_is_free():

@@ -57,6 +57,7 @@ def gallery(
     label: str,
     selected: Sequence[str] = (),
     selectable: bool = True,
+    tile_px: int = 190,
     on_open: Callable[[str], None],
 ) -> list[str]:
     """Draw tiles.
@@ -67,6 +68,7 @@ def gallery(
         label: What the tiles are, for those who cannot see them.
         selected: Ids that are selected when these tiles first appear.
         selectable: Whether several can be selected.
+        tile_px: Least width of a tile.
         on_open: Called with the id of the tile that was opened, before the screen is drawn again.
 
     Returns:
@@ -86,6 +88,7 @@ def gallery(
             "tiles": shown,
             "selected": list(selected),
             "selectable": selectable,
+            "tile_px": tile_px,
             "label": label,
         },
         default={"selection": {"document": document, "ids": list(selected)}},

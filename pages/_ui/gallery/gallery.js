@@ -27,6 +27,7 @@ class Gallery {
     this.setState = setState;
     this.trigger = trigger;
     this.root.setAttribute("aria-label", data.label);
+    this.root.style.setProperty("--tile", `${data.tile_px}px`);
     if (this.document === data.document) return;
     const focused = this.tiles().indexOf(this.root.getRootNode().activeElement);
     this.document = data.document;
