@@ -28,4 +28,4 @@ def draw(store: Store) -> None:
             icon=":material/folder_zip:",
             on_click="ignore",
         )
-        st.caption("Where no dashboard runs, `python -m core diagnostics` writes the same.")
+        st.markdown("Where no dashboard runs, `python -m core diagnostics` writes the same.")

@@ -22,14 +22,16 @@ def draw(store: Store) -> None:
         st.subheader("This host", anchor=False)
         host.draw_load(store)
         st.caption(f"{plain(platform.node())}, the machine that serves this dashboard.")
-    with right:
+    with right, st.container(border=True):
+        st.subheader("Workers", anchor=False)
         _workers(store, list_workers(store))
 
 
 def _workers(store: Store, workers: list[WorkerView]) -> None:
-    st.subheader("Workers", anchor=False)
-    for worker in workers:
-        with st.container(border=True, gap="xsmall"):
+    for index, worker in enumerate(workers):
+        if index:
+            st.divider()
+        with st.container(gap="xsmall"):
             _worker(worker)
     if workers:
         return

@@ -12,7 +12,7 @@ from pages._ui.words import ago, count, local_time, plain
 
 _EVERY_S = 2
 _WIDTHS = (3, 2, 3, 3, 2)
-_HEADINGS = ("Name", "Scope", "Made", "Last used", "")
+_HEADINGS = ("Name", "Scope", "Made", "Last used")
 _SCOPES: dict[Scope, str] = {
     "feed": "feed: post feedback and start runs",
     "operate": "operate: also review, promote and roll back",
@@ -63,7 +63,7 @@ def _make(store: Store, name: str, scope: Scope) -> None:
 def _show_once(name: str, plain_key: str) -> None:
     st.markdown(f"Key of **{plain(name)}**. Copy it now: it is shown this once, and only its hash is kept.")
     st.code(plain_key, language=None, wrap_lines=True)
-    st.caption("Callers send it as the header `Authorization: Bearer KEY`.")
+    st.markdown("Callers send it as the header `Authorization: Bearer KEY`.")
     if st.button("I have copied it", type="primary"):
         st.rerun()
 
@@ -74,7 +74,8 @@ def _list(store: Store, may_change: bool) -> None:
     in_force = [key for key in found if key.revoked_at is None]
     st.subheader("Keys in force", anchor=False)
     if in_force:
-        for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=True):
+        # Above the buttons stands nothing.
+        for column, heading in zip(st.columns(_WIDTHS), _HEADINGS, strict=False):
             column.caption(f"**{heading}**")
     else:
         nothing_here("No key is in force", "The API answers to programs on this machine alone.")

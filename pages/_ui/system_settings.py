@@ -9,7 +9,7 @@ from pages._ui.words import MISSING, plain
 
 def draw(store: Store) -> None:
     """The table; of secrets it says only whether they are set."""
-    st.caption(
+    st.markdown(
         "Set in the environment, or in the file `.env` beside `app.py`; read once at start, so a change "
         "needs a restart of dashboard, API and worker. docs/operations.md says more about each."
     )

@@ -59,16 +59,16 @@ def _places(store: Store, usage: StorageUsage) -> dict[str, int]:
 
 def _retention(store: Store) -> None:
     settings = store.settings
-    st.caption(
-        f"Kept are the folders of the newest {count(settings.keep_runs, 'ended run')} and the newest "
-        f"{count(settings.keep_checkpoints, 'checkpoint')}, with every one that was live, is a parent of "
-        "another, or was compared by somebody. Each run that succeeds tidies on its host; this is what "
-        "would go now."
+    st.markdown(
+        f"`TMS_KEEP_RUNS` keeps the folders of the newest ended runs ({settings.keep_runs:,}), "
+        f"`TMS_KEEP_CHECKPOINTS` the newest checkpoints ({settings.keep_checkpoints:,}), besides each that "
+        "was live, is a parent of another, or was compared by somebody. Each run that succeeds tidies on its "
+        "host; this is what would go now."
     )
     _tidy_if_asked(store)
     found = retention.surplus(store)
     if not found:
-        nothing_here("Nothing to remove", "`TMS_KEEP_RUNS` and `TMS_KEEP_CHECKPOINTS` say how much is kept.")
+        nothing_here("Nothing to remove", "All that is here is to be kept; lower a setting to keep less.")
         return
     _listed(found)
     _tidy_button(store, found)

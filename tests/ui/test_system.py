@@ -1,10 +1,15 @@
 """The System screen: hosts, storage, keys, settings, and the diagnostics bundle."""
 
+import json
+import zipfile
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from playwright.sync_api import Browser, Page, expect
 
 from core.config import get_settings
 from core.registry import retention
@@ -12,9 +17,14 @@ from core.store import Store, keys
 from core.store.tables import Run, Worker, utc_now
 from tests.ui import states
 from tests.ui.conftest import Screen, words_of
+from tests.ui.looking_glass import Watch, low_contrast
+from tests.ui.product import Product, open_page
 
 OPEN_FOR = {"is_logged_in": True, "email": "Eva@grid.example"}
-in_browser = [pytest.mark.ui, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+
+
+def in_browser(test: Callable[..., Any]) -> Callable[..., Any]:
+    return pytest.mark.ui(pytest.mark.slow(pytest.mark.xdist_group("browser")(test)))
 
 
 def _add_worker(store: Store, worker_id: str = "worker-1", *, silent_for: timedelta = timedelta(0)) -> None:
@@ -208,3 +218,110 @@ def test_the_address_names_the_part(show: Screen, view: str) -> None:
     assert app.radio(key="system_part").value == (view if view != "nonsense" else "hosts")
     app.radio(key="system_part").set_value("settings").run()
     assert app.query_params["view"] in ("settings", ["settings"])
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    options = {"viewport": {"width": 1440, "height": 1200}, "timezone_id": "Europe/Vienna"}
+    with open_page(chromium, accept_downloads=True, **options) as opened:
+        yield opened
+
+
+@in_browser
+def test_a_key_from_the_screen_opens_until_it_is_revoked(page: Page, product: Product, shared: Store) -> None:
+    watch = Watch.on(page)
+    page.goto(f"{product.url}/system?view=keys")
+    page.get_by_label("Whose key").fill("feed-substation-7")
+    page.get_by_role("button", name="Make key").click()
+    dialog = page.get_by_role("dialog")
+    made = dialog.get_by_text("tms_").inner_text()
+    found = keys.find_key(shared, made)
+    assert found is not None
+    assert (found.name, found.scope) == ("feed-substation-7", "feed")
+    dialog.get_by_role("button", name="I have copied it").click()
+    expect(dialog).to_have_count(0)
+    assert made not in page.content()
+    page.reload()
+    expect(page.get_by_text("feed-substation-7", exact=True)).to_be_visible()
+    assert made not in page.content()
+
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("Whoever uses it is refused from the next call on, for good")).to_be_visible()
+    page.get_by_role("button", name="Revoke feed-substation-7").click()
+    expect(page.get_by_text("1 revoked key")).to_be_visible()
+    assert keys.find_key(shared, made) is None
+    assert (watch.errors, watch.foreign) == ([], [])
+
+
+@in_browser
+def test_a_key_that_somebody_else_makes_appears(page: Page, product: Product, shared: Store) -> None:
+    page.goto(f"{product.url}/system?view=keys")
+    expect(page.get_by_role("heading", name="Keys in force")).to_be_visible()
+    keys.create_key(shared, "made-elsewhere", "operate")
+    expect(page.get_by_text("made-elsewhere", exact=True)).to_be_visible()
+
+
+@in_browser
+def test_tidying_shows_what_would_go_and_asks_once(page: Page, product: Product, shared: Store) -> None:
+    old, kept = _ended_runs(shared, 2)
+    page.goto(f"{product.url}/system?view=storage")
+    expect(page.get_by_text(f"folder of run-{old[-6:]}")).to_be_visible()
+    expect(page.get_by_text("Database (SQLite)")).to_be_visible()
+    page.get_by_role("button", name="Tidy: free 1.0 MiB").click()
+    expect(page.get_by_text("Remove 1 run folder for good?")).to_be_visible()
+    assert shared.settings.run_folder(old).is_dir()
+    page.get_by_role("button", name="Remove them").click()
+    expect(page.get_by_text("1 run folder removed, 1.0 MiB freed.")).to_be_visible()
+    expect(page.get_by_text("Nothing to remove")).to_be_visible()
+    assert not shared.settings.run_folder(old).exists()
+    assert shared.settings.run_folder(kept).is_dir()
+
+
+@in_browser
+def test_the_bundle_is_downloaded_and_opens(
+    page: Page, product: Product, shared: Store, tmp_path: Path
+) -> None:
+    page.goto(f"{product.url}/system?view=diagnostics")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the bundle").click()
+    assert download.value.suggested_filename.startswith("tms-diagnostics-")
+    download.value.save_as(tmp_path / "bundle.zip")
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
+        assert archive.testzip() is None
+        settings = {one["name"]: one["value"] for one in json.loads(archive.read("settings.json"))}
+    assert settings["TMS_HOME"] == str(shared.settings.home)
+
+
+@in_browser
+def test_a_worker_appears_and_is_seen_to_take_a_run(page: Page, product: Product, shared: Store) -> None:
+    page.goto(f"{product.url}/system")
+    expect(page.get_by_text("No worker is alive")).to_be_visible()
+    _add_worker(shared, "worker-live")
+    expect(page.get_by_text("waits for a run")).to_be_visible()
+    run_id = _run_of(shared, "worker-live")
+    expect(page.get_by_text("at work")).to_be_visible()
+    page.get_by_role("link", name=f"run-{run_id[-6:]}").click()
+    page.wait_for_url(f"**/runs?run={run_id}")
+
+
+@in_browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_part_is_readable(chromium: Browser, product: Product, shared: Store, theme: str) -> None:
+    keys.create_key(shared, f"readable-{theme}", "feed")
+    _ended_runs(shared, 2)
+    with open_page(chromium, color_scheme=theme, viewport={"width": 1440, "height": 2400}) as page:
+        watch = Watch.on(page)
+        for part, sign in PARTS.items():
+            page.goto(f"{product.url}/system?view={part}")
+            expect(page.get_by_text(sign).first).to_be_visible()
+            assert low_contrast(page) == []
+        assert (watch.errors, watch.foreign) == ([], [])
+
+
+PARTS = {
+    "hosts": "This host",
+    "storage": "Measured",
+    "keys": "Keys in force",
+    "settings": "TMS_HOME",
+    "diagnostics": "Diagnostics bundle",
+}
