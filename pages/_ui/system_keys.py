@@ -64,8 +64,18 @@ def _show_once(name: str, plain_key: str) -> None:
     st.markdown(f"Key of **{plain(name)}**. Copy it now: it is shown this once, and only its hash is kept.")
     st.code(plain_key, language=None, wrap_lines=True)
     st.markdown("Callers send it as the header `Authorization: Bearer KEY`.")
-    if st.button("I have copied it", type="primary"):
-        st.rerun()
+    with st.container(horizontal=True):
+        # The button that copies shows itself to the pointer alone.
+        st.download_button(
+            "Save as a file",
+            plain_key,
+            f"{name}.key",
+            "text/plain",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        if st.button("I have copied it", type="primary"):
+            st.rerun()
 
 
 @st.fragment(run_every=_EVERY_S)
