@@ -106,8 +106,8 @@ def test_every_action_is_reached_by_tab(
 
 
 # Of the radio buttons of a group Tab reaches the one that is chosen, and the arrow keys the others. The arrow
-# in Streamlit's choices opens what the field beside it opens too. What shows itself only to a pointer that comes
-# near is Streamlit's: the menu of the sidebar, and buttons that copy a text.
+# in Streamlit's choices opens what the field beside it opens too. What only shows itself to a pointer that
+# comes near is Streamlit's: the menu of the sidebar, and buttons that copy a text.
 _WATCH_FOCUS = """() => {
   window.reached = new Set();
   document.addEventListener('focusin', event => window.reached.add(event.target));
