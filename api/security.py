@@ -32,7 +32,7 @@ from core.errors import (
     Unauthorized,
 )
 from core.store import Store
-from core.store.keys import Scope, find_key, has_keys, includes
+from core.store.keys import Scope, find_key, has_keys, includes, note_use
 
 PUBLIC_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"})
 DEMO_IMAGES = "/demo/feedback"
@@ -182,6 +182,7 @@ def _actor_with(store: Store, plain: str) -> Actor:
     key = find_key(store, plain)
     if key is None:
         raise Unauthorized(f"This key is not in force: mistyped or revoked. Make another with {_MAKE_A_KEY}.")
+    note_use(store, key)
     return Actor(key.name, key.scope)  # type: ignore[arg-type]
 
 

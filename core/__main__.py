@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core import FineTuneRequest, FineTuneSummary, run_finetune, trainer
-from core.cli import exchange, provenance, registry, tidy
+from core.cli import diagnostics, exchange, provenance, registry, tidy
 from core.cli.screen import Bar, console
 from core.errors import InvalidRequest, TmsError
 from core.store import Store, keys
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     provenance.add_command(commands)
     registry.add_commands(commands)
     tidy.add_command(commands)
+    diagnostics.add_command(commands)
     _add_keys(commands.add_parser("keys", help="API keys").add_subparsers(required=True, metavar="ACTION"))
     return parser
 

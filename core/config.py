@@ -5,6 +5,7 @@ Every setting is `TMS_<FIELD>`; the table in docs/operations.md lists them all a
 
 import math
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,10 @@ _ENVIRONMENT_FILE = CHECKOUT / ".env"
 MIB = 1024 * 1024
 GROUP_PATTERN = r"^(T\d+)_|^(.+)\.rf\."
 """Files named after their transformer, such as T10_faulty_002.jpg; and Roboflow's copies of one image."""
+
+
+_SECRET = frozenset({"database_url", "blob_url"})
+"""Settings whose value may hold a password: it is never shown."""
 
 
 class DefaultHyperparameters(BaseSettings):
@@ -169,6 +174,10 @@ class Settings(BaseSettings):
         True, description="API and dashboard start a local worker when none is alive."
     )
 
+    admins: str = Field(
+        "", description="Comma-separated e-mail addresses of those who may change keys on the dashboard."
+    )
+
     @field_validator("home", "pretrained_weights", "annotated_dataset_root")
     @classmethod
     def _absolute(cls, path: Path) -> Path:
@@ -275,12 +284,22 @@ class Settings(BaseSettings):
     def allowed_image_hosts(self) -> frozenset[str]:
         """Hosts that may be fetched although private; the API itself too while it serves the demo images."""
         demo = {f"127.0.0.1:{self.api_port}", f"localhost:{self.api_port}"} if self.is_demo else set()
-        return _hosts_in(self.image_hosts) | demo
+        return _listed(self.image_hosts) | demo
 
     @property
     def allowed_webhook_hosts(self) -> frozenset[str]:
         """Hosts that webhooks may reach although private."""
-        return _hosts_in(self.webhook_hosts)
+        return _listed(self.webhook_hosts)
+
+    @property
+    def admin_emails(self) -> frozenset[str]:
+        """Those who may change keys on the dashboard once people sign in to it, in small letters."""
+        return _listed(self.admins)
+
+    @property
+    def blob_cache_dir(self) -> Path:
+        """What was fetched from a blob store elsewhere."""
+        return self.data_dir / "blob_cache"
 
     def environment(self) -> dict[str, str]:
         """These settings as `TMS_*` variables, for a child process."""
@@ -292,6 +311,48 @@ class Settings(BaseSettings):
         for folder in (self.data_dir, self.weights_dir, self.logs_dir, self.runs_dir):
             folder.mkdir(parents=True, exist_ok=True)
         return self
+
+
+@dataclass(frozen=True)
+class SettingInForce:
+    """A setting as it may be shown to anybody.
+
+    Attributes:
+        name: Of the environment variable.
+        value: As text; of a secret only `set` or `not set`.
+        is_default: Whether neither environment nor `.env` says it.
+        sentence: What it is for.
+    """
+
+    name: str
+    value: str
+    is_default: bool
+    sentence: str
+
+
+def in_force(settings: Settings) -> list[SettingInForce]:
+    """Every setting of this process, and after them what a request leaves out."""
+    return [*_in_force("TMS_", settings), *_in_force("TMS_DEFAULT_", _DEFAULTS)]
+
+
+def _in_force(prefix: str, values: BaseSettings) -> list[SettingInForce]:
+    return [
+        SettingInForce(
+            f"{prefix}{name.upper()}",
+            _shown(name, getattr(values, name)),
+            name not in values.model_fields_set,
+            field.description or "",
+        )
+        for name, field in type(values).model_fields.items()
+    ]
+
+
+def _shown(name: str, value: object) -> str:
+    if name in _SECRET:
+        return "set" if value else "not set"
+    if value is None:
+        return ""
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def _by_class(text: str) -> dict[str, float]:
@@ -309,8 +370,8 @@ def _by_class(text: str) -> dict[str, float]:
     return numbers
 
 
-def _hosts_in(listed: str) -> frozenset[str]:
-    return frozenset(host.strip().lower() for host in listed.split(",") if host.strip())
+def _listed(names: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in names.split(",") if name.strip())
 
 
 @lru_cache(maxsize=1)

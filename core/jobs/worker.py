@@ -19,6 +19,7 @@ from core.jobs import bell, crew
 from core.jobs.bell import Sleeper
 from core.jobs.caretaker import Caretaker
 from core.jobs.crew import Crew
+from core.jobs.hosts import room_of
 from core.jobs.postman import Postman
 from core.jobs.retrain import Thresholds
 from core.jobs.service import (
@@ -193,7 +194,11 @@ class Pulse:
         """Take the store, and what the worker's id begins with."""
         self._store = store
         self._worker = Worker(
-            id=new_id("worker"), host=platform.node(), pid=os.getpid(), device=store.settings.device
+            id=new_id("worker"),
+            host=platform.node(),
+            pid=os.getpid(),
+            device=store.settings.device,
+            room=room_of(store.settings),
         )
         self.owner_id = f"{place}{self._worker.id}"
         self.claim: Claim | None = None
@@ -232,7 +237,8 @@ class Pulse:
     def _beat(self) -> None:
         claim = self.claim
         with self._store.database.write() as session:
-            session.merge(Worker(id=self._worker.id, heartbeat_at=utc_now(), **_facts(self._worker)))
+            beat = {"heartbeat_at": utc_now(), "room": room_of(self._store.settings)}
+            session.merge(Worker(id=self._worker.id, **beat, **_facts(self._worker)))
             if claim is not None:
                 with suppress(ClaimLost, RunCancelled):
                     claims.beat(session, claim)

@@ -6,7 +6,7 @@ keeps both its checkpoints, and so does a descendant its parent.
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -52,9 +52,14 @@ def surplus(store: Store) -> list[Surplus]:
     ]
 
 
-def tidy(store: Store) -> list[Surplus]:
-    """Remove what is kept no longer, and give it; what cannot be removed now is left for the next time."""
-    removed = surplus(store)
+def tidy(store: Store, seen_ids: Collection[str] | None = None) -> list[Surplus]:
+    """Remove what is kept no longer, and give it; what cannot be removed now is left for the next time.
+
+    Args:
+        store: Where it is.
+        seen_ids: Of this only what somebody has seen and agreed to; all of it if not given.
+    """
+    removed = [one for one in surplus(store) if seen_ids is None or one.id in seen_ids]
     for one in removed:
         if one.kind == "run":
             shutil.rmtree(store.settings.run_folder(one.id), ignore_errors=True)

@@ -31,7 +31,7 @@ class Store:
         settings = (settings or get_settings()).create_folders()
         database = Database(settings.database, like)
         database.migrate(settings.data_dir)
-        return cls(settings, database, Blobs(settings.blobs, settings.data_dir / "blob_cache"))
+        return cls(settings, database, Blobs(settings.blobs, settings.blob_cache_dir))
 
     def guarded(self, check: Callable[[Session], None]) -> Self:
         """The same store, whose every writing transaction begins with a check that may refuse it."""

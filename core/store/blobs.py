@@ -111,6 +111,19 @@ class Blobs:
             if self._objects is not None:
                 self._objects.rm_file(self._key(sha256))
 
+    def size_bytes(self) -> int:
+        """What all objects take together; a store elsewhere is asked for the list of all of them.
+
+        Raises:
+            BlobStoreUnavailable: If the store does not answer.
+        """
+        if self._objects is None:
+            return sum(found.st_size for found in files_below(self._folder))
+        with self._reached("the list of its objects"):
+            self._objects.invalidate_cache()
+            found = self._objects.find(self._root, detail=True)
+        return sum(int(one["size"]) for one in found.values())
+
     def _fetch(self, sha256: str) -> None:
         path = self._path(sha256)
         if self._objects is not None:
@@ -154,6 +167,20 @@ def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_below(folder: Path) -> Iterator[os.stat_result]:
+    """What the system says of each file; those that go meanwhile are left out, and links are not followed."""
+    folders = [str(folder)]
+    while folders:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    with suppress(FileNotFoundError):
+                        # Not the entry's own: on Windows that knows no number of links.
+                        yield Path(entry.path).lstat()
 
 
 def _misses_bucket(error: FileNotFoundError) -> bool:

@@ -7,6 +7,8 @@ that protect passwords would only add their delay to every request.
 import hashlib
 import re
 import secrets
+from contextlib import suppress
+from datetime import timedelta
 from typing import Literal, get_args
 
 import sqlalchemy as sa
@@ -14,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import InvalidRequest, NotFound
 from core.store import Store
+from core.store.database import AWAY
 from core.store.ids import new_id
 from core.store.tables import ApiKey, utc_now
 
@@ -25,6 +28,8 @@ _PREFIX = "tms_"
 _KEY_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _RESERVED = {"local", "system"}
+# A feed may call many times a second, and none of its calls is to wait for a note of that.
+_NOTED_EVERY = timedelta(minutes=1)
 
 
 def includes(held: Scope, needed: Scope) -> bool:
@@ -80,6 +85,15 @@ def find_key(store: Store, plain: str) -> ApiKey | None:
     query = sa.select(ApiKey).where(ApiKey.key_sha256 == _digest(plain), ApiKey.revoked_at.is_(None))
     with store.database.read() as session:
         return session.scalar(query)
+
+
+def note_use(store: Store, key: ApiKey) -> None:
+    """Keep when a key was last used, to the minute; a database that is busy or away keeps nobody out."""
+    now = utc_now()
+    if key.last_used_at is not None and abs(now - key.last_used_at) < _NOTED_EVERY:
+        return
+    with suppress(*AWAY), store.database.write() as session:
+        session.execute(sa.update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
 
 
 def has_keys(store: Store) -> bool:

@@ -49,6 +49,15 @@ def actor() -> str:
     return str(st.user.get("email") or st.user.get("sub") or "local")
 
 
+def is_admin() -> bool:
+    """Whether they may change API keys: one of `TMS_ADMINS`, or whoever sits at the host without sign-in."""
+    if not _has_sign_in():
+        return True
+    # A provider that lets people enter any address says that it has not checked it.
+    is_theirs = st.user.get("email_verified") is not False
+    return is_theirs and str(st.user.get("email") or "").lower() in _opened().settings.admin_emails
+
+
 def timezone() -> str | None:
     """IANA name of the viewer's time zone, as the browser told it."""
     return st.context.timezone
@@ -87,6 +96,11 @@ def _screens() -> list[st.Page]:
             _SCREENS / "models.py",
             title=":material/deployed_code: Models",
             help="What is live, what was, and every candidate: promote, roll back, download, export.",
+        ),
+        st.Page(
+            _SCREENS / "system.py",
+            title=":material/dns: System",
+            help="Hosts and workers, storage, API keys, settings, and a bundle for whoever helps.",
         ),
     ]
 

@@ -18,7 +18,7 @@ def draw(store: Store) -> None:
     """Load, memory and disk of this host, then each worker with its heartbeat."""
     with st.container(border=True):
         st.subheader("Host", anchor=False)
-        _load(store)
+        draw_load(store)
         workers = live_workers(store)
         for worker in workers:
             _worker(worker)
@@ -28,7 +28,8 @@ def draw(store: Store) -> None:
             nothing_here("No worker is alive", "Runs wait until you start one: python -m core.jobs.worker")
 
 
-def _load(store: Store) -> None:
+def draw_load(store: Store) -> None:
+    """Load, memory and disk of this host as bars."""
     memory, disk = psutil.virtual_memory(), psutil.disk_usage(str(store.settings.home))
     # Without a window psutil compares with the last call of the same thread, and each refresh has its own.
     processor = psutil.cpu_percent(interval=_LOAD_WINDOW_S)

@@ -61,7 +61,7 @@ def _head(desk: Desk) -> None:
         st.button("All images", icon=":material/arrow_back:", on_click=review_actions.close, args=(desk,))
         _step(desk, "Previous", view.previous_id, ":material/chevron_left:", "p or ←")
         _step(desk, "Next", view.next_id, ":material/chevron_right:", "n or →")
-        st.subheader(plain(view.client_sample_id or short_id(view.id)), anchor=False, width="content")
+        st.title(plain(view.client_sample_id or short_id(view.id)), anchor=False, width="content")
         status = review_filter.STATUS_WORDS[view.status]
         st.badge(status, color=_COLORS_OF_STATUS[view.status])  # type: ignore[arg-type]
         if view.is_holdout:

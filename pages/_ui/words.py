@@ -100,6 +100,15 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def size(size_bytes: float) -> str:
+    """A size in its largest useful unit: 812 B, 3.4 KiB, 120 MiB, 61.2 GiB."""
+    for unit in ("B", "KiB", "MiB"):
+        if round(size_bytes) < 1024:
+            return f"{size_bytes:.{1 if unit != 'B' and size_bytes < 10 else 0}f} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:,.1f} GiB"
+
+
 def gibibytes(size_bytes: float) -> str:
     """A size in GiB with one decimal."""
     return f"{size_bytes / _GIB:,.1f} GiB"

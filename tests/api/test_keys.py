@@ -1,10 +1,12 @@
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 
 from core.errors import InvalidRequest, NotFound
 from core.store import Store
-from core.store.keys import create_key, find_key, has_keys, includes, list_keys, revoke_key
-from core.store.tables import ApiKey
+from core.store.keys import create_key, find_key, has_keys, includes, list_keys, note_use, revoke_key
+from core.store.tables import ApiKey, utc_now
 
 
 @pytest.fixture
@@ -68,3 +70,20 @@ def test_each_scope_includes_those_before_it():
         ("operate", "feed"), ("operate", "operate"),
         ("admin", "feed"), ("admin", "operate"), ("admin", "admin"),
     }  # fmt: skip
+
+
+def test_its_last_use_is_kept_to_the_minute(store: Store):
+    create_key(store, "feed-1", "feed")
+    create_key(store, "feed-2", "feed")
+    assert [key.last_used_at for key in list_keys(store)] == [None, None]
+    note_use(store, list_keys(store)[0])
+    used, other = list_keys(store)
+    assert other.last_used_at is None
+    assert used.last_used_at is not None
+    note_use(store, used)
+    assert list_keys(store)[0].last_used_at == used.last_used_at
+    used.last_used_at = utc_now() - timedelta(minutes=2)
+    note_use(store, used)
+    later = list_keys(store)[0].last_used_at
+    assert later is not None
+    assert later > used.last_used_at

@@ -13,7 +13,7 @@ from api.security import PUBLIC_PATHS, authorize, check_binding, check_host, sco
 from core.config import Settings
 from core.errors import HostRefused, InsecureBinding
 from core.store import Store
-from core.store.keys import create_key, revoke_key
+from core.store.keys import create_key, list_keys, revoke_key
 from core.store.run_views import get_run, list_runs
 from tests.api.conftest import BASE_URL, LOCAL, DemoSettings
 from tests.api.runs import BODY, newest
@@ -111,6 +111,7 @@ def test_the_key_s_name_is_the_actor(remote: TestClient, store: Store):
     key = create_key(store, "feed-1", "feed")
     assert remote.post("/api/finetune", json=BODY, headers=ASYNC | bearer(key)).status_code == 202
     assert get_run(store, newest(store)).actor == "feed-1"
+    assert list_keys(store)[0].last_used_at is not None
 
 
 def test_a_revoked_key_is_refused_at_the_next_request(remote: TestClient, store: Store):

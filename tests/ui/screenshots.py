@@ -67,6 +67,8 @@ def _walk(product: Product, pages: Pages) -> None:
         _save("compare", theme, page.get_by_role("heading", name="What each of them sees"))
         page.goto(f"{product.url}/models")
         _save("models", theme, page.get_by_text("Nothing in it is ever changed"))
+        page.goto(f"{product.url}/system")
+        _save("system", theme, page.get_by_text("This host"))
         page.goto(product.url)
         _save("overview", theme, page.get_by_text("Worker on"))
 

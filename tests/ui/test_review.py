@@ -91,8 +91,8 @@ def test_several_are_rejected_at_once_and_stale_ones_are_told(
     ids = [review_states.add_image(shared, batch_id, seed) for seed in (11, 12, 13)]
     watch = Watch.on(page)
     page.goto(f"{product.url}/review?batch_id={batch_id}")
-    page.get_by_role("checkbox", name="Select T11.png").check()
-    page.get_by_role("checkbox", name="Select T12.png").check()
+    _select(page, "T11.png")
+    _select(page, "T12.png")
     page.get_by_role("button", name="Reject 2 selected").click()
     expect(page.get_by_text("Rejected: 2 images.")).to_be_visible()
     assert [_of(shared, id_).status for id_ in ids] == ["rejected", "rejected", "pending"]
@@ -101,6 +101,12 @@ def test_several_are_rejected_at_once_and_stale_ones_are_told(
     page.wait_for_url("**status=rejected*")
     expect(page.get_by_role("option")).to_have_count(2)
     assert watch.errors == []
+
+
+def _select(page: Page, name: str) -> None:
+    tile = page.get_by_role("option", name=name)
+    tile.locator(".pick").click()
+    expect(tile).to_have_attribute("aria-selected", "true")
 
 
 def test_what_others_do_appears_and_is_never_overwritten(

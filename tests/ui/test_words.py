@@ -168,3 +168,19 @@ def test_log_tail_reads_whole_lines_of_a_large_file(tmp_path: Path) -> None:
     log.write_bytes(b"\xff broken\n" + b"".join(b"line %d\n" % number for number in range(100_000)))
     lines = last_lines(log).splitlines()
     assert (lines[0], lines[-1]) == ("line 99800", "line 99999")
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "said"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (3.4 * 1024, "3.4 KiB"),
+        (120 * 1024**2, "120 MiB"),
+        (1024**3 - 1, "1.0 GiB"),
+        (5000 * 1024**3, "5,000.0 GiB"),
+    ],
+)
+def test_sizes_are_said_in_their_largest_useful_unit(size_bytes: float, said: str) -> None:
+    assert words.size(size_bytes) == said

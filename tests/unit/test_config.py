@@ -1,6 +1,7 @@
 """Settings: each from the environment and from `.env`, and when the demo stands in."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from core.config import CHECKOUT, DefaultHyperparameters, Settings, get_settings
+from core.config import CHECKOUT, DefaultHyperparameters, Settings, get_settings, in_force
 from tests.factories import make_settings
 
 ABSOLUTE = Path(__file__).absolute().parent
@@ -22,6 +23,7 @@ SET: dict[str, tuple[str, Any]] = {
     "image_hosts": ("a.example, b.example:81", "a.example, b.example:81"),
     "image_hosts_only": ("1", True),
     "webhook_hosts": ("hooks.example, b.example:81", "hooks.example, b.example:81"),
+    "admins": ("Ada@example.org, bo@example.org", "Ada@example.org, bo@example.org"),
     "api_host": ("0.0.0.0", "0.0.0.0"),
     "api_port": ("9000", 9000),
     "device": ("0,1", "0,1"),
@@ -272,3 +274,43 @@ def test_the_process_reads_its_settings_once(monkeypatch: pytest.MonkeyPatch) ->
 def test_every_setting_says_what_it_is() -> None:
     for model in (Settings, DefaultHyperparameters):
         assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+def test_the_settings_in_force_say_where_they_come_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMS_KEEP_RUNS", "3")
+    monkeypatch.setenv("TMS_WARM_RUNNER", "0")
+    settings = Settings(_env_file=None, home=tmp_path)
+    shown = {one.name: one for one in in_force(settings)}
+    told = {name: (shown[name].value, shown[name].is_default) for name in shown}
+    assert told["TMS_KEEP_RUNS"] == ("3", False)
+    assert told["TMS_WARM_RUNNER"] == ("0", False)
+    assert told["TMS_KEEP_CHECKPOINTS"] == ("20", True)
+    assert told["TMS_WINDOW_LOW_C"] == ("", True)
+    assert told["TMS_DEFAULT_LEARNING_RATE"] == ("0.0001", True)
+    assert shown["TMS_DEVICE"].sentence == Settings.model_fields["device"].description
+
+
+def test_of_a_secret_only_that_it_is_set_is_shown(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://tms:swordfish@db/tms"
+    settings = make_settings(tmp_path, database_url=url, blob_url="s3://key:swordfish@bucket")
+    shown = in_force(settings)
+    assert "swordfish" not in repr(shown)
+    told = {one.name: one.value for one in shown}
+    assert (told["TMS_DATABASE_URL"], told["TMS_BLOB_URL"]) == ("set", "set")
+    assert {one.name: one.value for one in in_force(make_settings(tmp_path))}["TMS_BLOB_URL"] == "not set"
+
+
+def test_what_could_hold_a_secret_by_its_name_is_one(tmp_path: Path) -> None:
+    """A new setting with such a name has to be listed as secret in core/config.py."""
+    telling = re.compile("url|secret|password|token|key|credential")
+    told = {one.name.lower(): one.value for one in in_force(make_settings(tmp_path))}
+    named = [name for name in told if telling.search(name)]
+    assert named
+    assert {told[name] for name in named} <= {"set", "not set"}
+
+
+def test_admins_are_known_in_any_case(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path, admins="Ada@Example.org, bo@example.org")
+    assert settings.admin_emails == {"ada@example.org", "bo@example.org"}

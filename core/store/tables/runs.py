@@ -93,7 +93,10 @@ class RunEvent(Base):
 
 
 class Worker(Base):
-    """A worker process and when it was last heard of."""
+    """A worker process, when it was last heard of, and the room that its host had then.
+
+    `room`: `memory_free_bytes`, `memory_total_bytes`, `disk_free_bytes`, `disk_total_bytes`.
+    """
 
     __tablename__ = "worker"
 
@@ -103,3 +106,4 @@ class Worker(Base):
     device: Mapped[str]
     started_at: Mapped[datetime] = mapped_column(default=utc_now)
     heartbeat_at: Mapped[datetime] = mapped_column(default=utc_now)
+    room: Mapped[dict[str, Any] | None]

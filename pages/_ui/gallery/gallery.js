@@ -70,12 +70,14 @@ class Gallery {
   }
 
   pick(tile) {
-    const pick = make("input", "pick");
-    pick.type = "checkbox";
-    pick.tabIndex = -1;
-    pick.setAttribute("aria-label", `Select ${tile.label}`);
-    pick.onclick = (event) => event.stopPropagation();
-    pick.onchange = () => this.select(this.data.tiles.indexOf(tile));
+    // For the pointer alone: an option may hold no other control, and says itself that it is selected.
+    const pick = make("span", "pick");
+    pick.setAttribute("aria-hidden", "true");
+    pick.title = "Select";
+    pick.onclick = (event) => {
+      event.stopPropagation();
+      this.select(this.data.tiles.indexOf(tile));
+    };
     return pick;
   }
 
@@ -88,10 +90,7 @@ class Gallery {
   }
 
   mark(element, id) {
-    const isSelected = this.selected.has(id);
-    element.setAttribute("aria-selected", String(isSelected));
-    const pick = element.querySelector(".pick");
-    if (pick) pick.checked = isSelected;
+    element.setAttribute("aria-selected", String(this.selected.has(id)));
   }
 
   key(event) {

@@ -43,6 +43,12 @@ def _kept(store, *rows):
         return [session.get(Checkpoint, row.id) is not None for row in rows]
 
 
+def test_only_what_somebody_has_seen_goes_if_they_say_so(store):
+    ended = [_failed_run(store) for _ in range(4)]
+    assert [one.id for one in retention.tidy(store, {ended[0], ended[3]})] == [ended[0]]
+    assert [one.id for one in retention.surplus(store)] == [ended[1]]
+
+
 def test_folders_of_the_newest_ended_runs_stay(store):
     succeeded = ("preparing", "training", "evaluating", "succeeded")
     ended = [
