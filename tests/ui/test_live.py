@@ -38,7 +38,7 @@ def test_deep_link_to_a_cold_server_opens_the_run_in_its_frame(
     expect(page.get_by_role("heading", name=f"Run {run_id[-6:]}")).to_be_visible()
     navigation = page.get_by_test_id("stSidebarNav")
     expect(navigation.get_by_role("link", name="Overview")).to_be_visible()
-    expect(navigation.get_by_role("link")).to_have_count(5)
+    expect(navigation.get_by_role("link")).to_have_count(7)
 
 
 def test_run_is_followed_live_to_its_verdict(
