@@ -12,7 +12,7 @@ import pytest
 from core import FineTuneRequest, FineTuneSummary, run_finetune
 from core.config import Settings
 from core.dataset.base_set import read_base_set
-from core.dataset.images import LabelledImage
+from core.dataset.images import ImageSet, LabelledImage
 from core.registry import checkpoints
 from core.store import Store
 from tests.api.product import api_process, run_python
@@ -60,6 +60,11 @@ def _settings(home: Path, real_data: Path, host: str) -> Settings:
     )
 
 
+def _by_name(images: ImageSet) -> list[LabelledImage]:
+    """In the order of the file names: neighbours show one transformer."""
+    return sorted(images.images, key=lambda image: image.path)
+
+
 def _posted(image: LabelledImage, host: str) -> dict[str, Any]:
     def corner(label: Any, sign: int) -> tuple[float, float]:
         x = (label.center_x + sign * label.width / 2) * image.width_px
@@ -77,7 +82,7 @@ def _posted(image: LabelledImage, host: str) -> dict[str, Any]:
 def test_twelve_real_images_through_both_doors(real_data, served_images, tmp_path):
     base = read_base_set(real_data / "tms-thermal")
     payload = {
-        "images": [_posted(image, served_images) for image in base.train.images[:72:6]],
+        "images": [_posted(image, served_images) for image in _by_name(base.train)[:72:6]],
         "train_replay": 24,
         "epochs": 2,
         "image_size": 320,
@@ -92,7 +97,7 @@ def test_twelve_real_images_through_both_doors(real_data, served_images, tmp_pat
     assert (summary.feedback_samples, summary.replay_samples, summary.dataset_size) == (12, 24, 36)
     assert (summary.quarantined, summary.holdout_samples) == ([], 0)
     assert (summary.verdict, summary.images_needed >= 30) == ("not_enough_evidence", True)
-    said = run_python(served, "-c", _PLAIN_ULTRALYTICS, summary.weights_path, base.test.images[0].path)
+    said = run_python(served, "-c", _PLAIN_ULTRALYTICS, summary.weights_path, _by_name(base.test)[0].path)
     assert "Loose Joint -Faulty" in said
 
     here = run_finetune(
@@ -105,7 +110,7 @@ def test_twelve_real_images_through_both_doors(real_data, served_images, tmp_pat
 
 def test_weights_that_got_worse_are_kept_and_not_published(real_data, served_images, tmp_path):
     settings = _settings(tmp_path, real_data, served_images)
-    images = read_base_set(real_data / "tms-thermal").train.images[:4]
+    images = _by_name(read_base_set(real_data / "tms-thermal").train)[:4]
     ruinous = {"optimizer": "SGD", "learning_rate": 0.2, "freeze": 0, "epochs": 2, "image_size": 320}
     summary = run_finetune(
         FineTuneRequest(images=[_posted(image, served_images) for image in images], **ruinous),
