@@ -82,7 +82,10 @@ def _said(value: object) -> str:
 def _field(draft: Draft, name: str, schema: fields.Schema, useful_most: int | None) -> None:
     key = _key(name)
     value = draft.value(name)
-    st.session_state[key] = "" if value is None and schema["type"] == "string" else value
+    shown = "" if value is None and schema["type"] == "string" else value
+    # What is set anew is sent anew, and would take back what a viewer has moved on to meanwhile.
+    if key not in st.session_state or st.session_state[key] != shown:
+        st.session_state[key] = shown
     fields.draw(name, schema, key, _choose, useful_most=useful_most)
     fault = st.session_state.get(_FAULT)
     if fault and fault[0] == name:

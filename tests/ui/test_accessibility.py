@@ -12,8 +12,8 @@ from tests.ui.product import Product, open_page
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 SERIOUS = ("serious", "critical")
-# Streamlit writes the value of a slider in the theme's primary colour, which has to carry white text on buttons
-# too: it has 3.8 to 1 on the dark background, and no setting of a theme changes one without the other.
+# Streamlit writes the value of a slider in the theme's primary colour, which has to carry white text on
+# buttons too: it has 3.8 to 1 on the dark background, and no theme can change one without the other.
 _HELD_TO_THE_RULES = {"include": ["html"], "exclude": ['[data-testid="stSliderThumbValue"]']}
 VIEWPORT = {"width": 1440, "height": 1600}
 
