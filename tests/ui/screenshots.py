@@ -59,7 +59,7 @@ def _walk(product: Product, pages: Pages) -> None:
         page.goto(f"{product.url}/runs")
         _save("runs", theme, page.get_by_text("Published"))
         page.goto(f"{product.url}/review")
-        _save("review", theme, page.get_by_role("heading", name="Review"))
+        _save("review", theme, page.get_by_role("option").first)
         page.goto(f"{product.url}/retrain?train_replay=24")
         _save("retrain", theme, page.get_by_text("A look into the first epoch"))
         page.goto(f"{product.url}/compare")
