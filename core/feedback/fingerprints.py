@@ -58,11 +58,6 @@ def take(upright: Image.Image) -> tuple[Fingerprint, bytes]:
     return Fingerprint(digest.hexdigest(), str(imagehash.phash(small))), file.getvalue()
 
 
-def thumbnail(content: bytes, max_pixels: int) -> bytes:
-    """The thumbnail of an image file, as a JPEG file; raises as `images.normalise`."""
-    return take(normalise(content, max_pixels).picture)[1]
-
-
 def of_files(store: Store, files: Mapping[str, Path]) -> list[Fingerprint]:
     """Fingerprints of files of the base set, each decoded only the first time that it is asked for.
 

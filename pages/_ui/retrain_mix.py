@@ -6,16 +6,16 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.dataset.images import LabelledImage
+from core.dataset.pictures import small_jpeg
 from core.dataset.revision import DatasetRevision
 from core.errors import TmsError
-from core.feedback import fingerprints
-from core.feedback.reasons import Refusal
+from core.feedback.fingerprints import THUMBNAIL_PX
 from core.jobs.prospect import glimpse
 from core.schemas import SampleRole
 from core.store import Store
 from pages._ui import leaving
 from pages._ui.gallery import Tile, TileBox, gallery
-from pages._ui.pictures import color_of, content_of, dashes_of
+from pages._ui.pictures import color_of, dashes_of
 from pages._ui.words import boxes_in_words, count, short_id
 
 _SHOWN = 12
@@ -75,7 +75,7 @@ def _tile(store: Store, role: SampleRole, image: LabelledImage, class_names: Seq
 def _source(store: Store, image: LabelledImage) -> str:
     try:
         return _thumbnail(store, image.sha256, image)
-    except (TmsError, Refusal, OSError):
+    except (TmsError, OSError):
         # One that is lost must not cost the screen; the run says what is wrong with it.
         return ""
 
@@ -84,7 +84,5 @@ def _source(store: Store, image: LabelledImage) -> str:
 def _thumbnail(_store: Store, sha256: str, _image: LabelledImage) -> str:
     """An address that holds the picture itself: a script that is cut short takes away what it lent."""
     del sha256
-    sample = _image.sample
-    content = content_of(_store, sample.sample_id, is_thumbnail=True) if sample else _image.path.read_bytes()
-    small = fingerprints.thumbnail(content, _store.settings.image_max_pixels)
+    small = small_jpeg(_store, _image, THUMBNAIL_PX)
     return f"data:image/jpeg;base64,{b64encode(small).decode()}"

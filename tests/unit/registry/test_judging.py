@@ -196,7 +196,8 @@ def test_the_policy_of_the_run_decides_what_is_published(store, pair):
     assert not verdicts.verdict_on(store, run).publishes
 
 
-def test_a_candidate_is_held_against_earlier_champions_too(store):
+def _much_worse_than_the_first(store):
+    """A run, its champion, and its candidate: a little worse than that, much worse than the first."""
     first, second, third = (register(store, content) for content in (b"1", b"2", b"3"))
     promote(store, first, None)
     promote(store, second, first.id)
@@ -206,6 +207,11 @@ def test_a_candidate_is_held_against_earlier_champions_too(store):
     for baseline, looseness in ((second, 5.5), (first, 1)):
         before = record(store, baseline, images, run.id, looseness_px=looseness)
         _keep(store, images, before, candidate, run.id)
+    return run, second, third
+
+
+def test_a_candidate_is_held_against_earlier_champions_too(store):
+    run, _, _ = _much_worse_than_the_first(store)
     decision = verdicts.verdict_on(store, run)
     assert (decision.verdict, decision.publishes) == ("fail", False)
     assert "Against the baseline" in decision.reason
@@ -249,15 +255,7 @@ def test_the_scores_of_a_comparison_are_found_as_long_as_they_are_kept(store, pa
 
 
 def test_a_pair_that_a_run_compared_has_the_verdict_of_the_run(store):
-    first, second, third = (register(store, content) for content in (b"1", b"2", b"3"))
-    promote(store, first, None)
-    promote(store, second, first.id)
-    images = make_set()
-    run = make_run(store, second.id)
-    candidate = record(store, third, images, run.id, looseness_px=6)
-    for baseline, looseness in ((second, 5.5), (first, 1)):
-        before = record(store, baseline, images, run.id, looseness_px=looseness)
-        _keep(store, images, before, candidate, run.id)
+    run, second, third = _much_worse_than_the_first(store)
     known = verdicts.known(store, second.id, third.id)
     assert known.decision.reason == verdicts.verdict_on(store, run).reason
     assert known.decision.verdict == "fail"
