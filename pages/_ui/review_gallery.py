@@ -103,7 +103,7 @@ def _nothing(order: SampleOrder, *, has_pages_before: bool) -> None:
     else:
         nothing_here(
             "No feedback yet",
-            "Open **Import** above to bring labelled images in, or post them to the API.",
+            "Open **Import** above to bring labelled images in, or send them by POST /api/feedback.",
         )
 
 
